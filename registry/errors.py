@@ -1,12 +1,14 @@
-"""What can be wrong in the registry; imports nothing.
+"""What the registry refuses, and why; imports nothing.
 
-A class's docstring is its message: the fields given at raising are put into it and stay on
-the error as attributes. Nothing here knows of HTTP or of the command line.
+A class's docstring is its message: the fields given at raising are put into it and stay on the
+error as attributes. No HTTP here; the edge maps classes to answers in one table.
+Order: the root, what anyone may meet, accounts, projects and land, monitoring, files.
+Ledger, market and verification add their own below the same root.
 """
 
 
 class RegistryError(Exception):
-    """Something went wrong in the registry."""
+    """The registry refused."""
 
     def __init__(self, **fields: object) -> None:
         self.fields = fields
@@ -19,3 +21,145 @@ class RegistryError(Exception):
         if name in fields:
             return fields[name]
         raise AttributeError(name)
+
+
+# --- what anyone may meet -----------------------------------------------------------------------
+
+
+class NotFound(RegistryError):
+    """There is no {what} {key}."""
+
+
+class NotAllowed(RegistryError):
+    """{actor} may not {action}: that needs the role {needed}."""
+
+
+class NotYours(RegistryError):
+    """{actor} may not {action}: {what} belongs to another organisation."""
+
+
+class InvalidValue(RegistryError):
+    """{what}: {problem}. {fix}"""
+
+
+class WrongState(RegistryError):
+    """{what} is {state}; it cannot become {wanted}. Possible from here: {possible}."""
+
+
+class CommandConflict(RegistryError):
+    """The command {command_id} was given before with other content. Send a new id."""
+
+
+class NotCanonical(RegistryError):
+    """{path} is a {found}; the log holds only text, whole numbers, true, false, null."""
+
+
+# --- the database -------------------------------------------------------------------------------
+
+
+class SettingMissing(RegistryError):
+    """The setting {name} is not given. Set {variable}."""
+
+
+class EnvironmentMismatch(RegistryError):
+    """The database was born {born} and stays so; the settings say {asked}."""
+
+
+class RoleTooStrong(RegistryError):
+    """The application is connected as {role}, which could change history. Use amanar_app."""
+
+
+class NotMigrated(RegistryError):
+    """The database is at revision {found}, the code needs {needed}. Run: amanar db up."""
+
+
+# --- accounts -----------------------------------------------------------------------------------
+
+
+class SignInRefused(RegistryError):
+    """No account with this e-mail and password, or it is disabled."""
+
+
+class KeyRefused(RegistryError):
+    """This key or token is unknown, revoked or expired."""
+
+
+class AlreadyExists(RegistryError):
+    """{what} {key} exists already. Choose another."""
+
+
+# --- projects and land --------------------------------------------------------------------------
+
+
+class LandOverlap(RegistryError):
+    """The area {area} overlaps project {project} by {overlap_ha} ha (tolerance 0.01 ha)."""
+
+
+class CellsClaimed(RegistryError):
+    """The area {area} claims land cells that are already claimed for {pool} in this time."""
+
+
+# --- monitoring ---------------------------------------------------------------------------------
+
+
+class PeriodOverlap(RegistryError):
+    """The period {start} to {end} overlaps the verified period {other_start} to {other_end}.
+
+    The next period of this area begins on {expected_start}.
+    """
+
+
+class PeriodGap(RegistryError):
+    """The period {start} to {end} leaves a gap after the verified period ending {other_end}.
+
+    The next period of this area begins on {expected_start}.
+    """
+
+
+class RequestOpen(RegistryError):
+    """This area has an unfinished monitoring request {request_id} in this period already."""
+
+
+class LeaseLost(RegistryError):
+    """{worker} does not hold the lease of monitoring request {request_id} (any more)."""
+
+
+class PreviousChanged(RegistryError):
+    """The report builds on {given} tCO2e credited before; the last approved one says {expected}.
+
+    Request the monitoring again.
+    """
+
+
+class ReportMismatch(RegistryError):
+    """The estimate's {field} is {given}, the request's is {expected}."""
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+class EvidenceMissing(RegistryError):
+    """The evidence store holds no file {sha256}."""
+
+
+class EvidenceAltered(RegistryError):
+    """The stored file {expected} has the sha256 {found}: it was altered on disk."""
+
+
+# --- credits and quantities ---------------------------------------------------------------------
+
+
+class NotAQuantity(RegistryError):
+    """{text} is not a quantity that can be booked; wanted: {wanted}."""
+
+
+class NotASerial(RegistryError):
+    """{text} is not a serial; wanted: {wanted}."""
+
+
+class RangesDoNotTile(RegistryError):
+    """The serials {left} and {right} overlap; a serial is in one place only."""
+
+
+class UnknownClaimWords(RegistryError):
+    """The catalog of claims knows no {what} {value}. Known: {known}."""
