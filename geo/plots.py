@@ -211,7 +211,7 @@ def _table(name: str, text: str) -> list[_Row]:
 def _delimiter(text: str) -> str:
     """Take the separator that splits the header into most columns; a comma when in doubt."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    stated = first.strip().strip('"').lower()
+    stated = first.strip(' "').lower()
     if stated in {"sep=,", "sep=;", "sep=\t"}:
         return stated[-1]
     return max((",", ";", "\t"), key=first.count)
