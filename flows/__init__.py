@@ -1,0 +1,1 @@
+"""When what runs: takes monitoring requests, measures through `geo`, files through `registry`."""

@@ -1,7 +1,7 @@
 """The private PostgreSQL cluster: start, stop, ask, forget; sockets only, never the system's.
 
-May import `registry.cluster_place`, `registry.errors` and psycopg (late). Order: faults, values,
-the four commands, a throw-away cluster, then the steps of starting.
+May import `registry.cluster_place`, `registry.settings`, errors and psycopg (late). Order: faults,
+values, the four commands, settings with a database, a throw-away cluster, the steps of starting.
 
 Every command may be repeated and run twice at once (a file lock); a killed server or a killed
 command is repaired by the next `start_cluster`.
@@ -37,6 +37,8 @@ from registry.cluster_place import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from registry.settings import Settings
 
 NEW_CLUSTER_BYTES = 300_000_000
 """Room asked for before a cluster is made: 40 MB of templates, 2 databases, 80 MB of WAL."""
@@ -193,6 +195,19 @@ def cluster_status(directory: Path) -> ClusterStatus:
     size = sum(_size(path) for path in place.home.rglob("*"))
     state: Literal["stopped", "running"] = "stopped" if pid is None else "running"
     return ClusterStatus(state, place.home, pid, version, size)
+
+
+def with_database(settings: Settings) -> Settings:
+    """Give settings that name a database: the given one, or this clone's, started if needed."""
+    if settings.database_url is not None:
+        return settings
+    cluster = start_cluster(settings.state_dir / "pg")
+    found = {
+        "database_url": cluster.app_url,
+        "database_owner_url": cluster.owner_url,
+        "prefect_database_url": settings.prefect_database_url or cluster.prefect_url,
+    }
+    return settings.model_copy(update=found)
 
 
 @contextlib.contextmanager

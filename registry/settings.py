@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.errors import SettingMissing
 
+ROOT = Path(__file__).resolve().parents[1]
+"""The clone: one private cluster a clone, wherever a command is started."""
+
 DEVELOPMENT_SECRET = "development only, refused in production"  # noqa: S105 - says what it is
 DEVELOPMENT_ORIGIN = "amanar-sandbox/localhost"
 DRIVER = "postgresql+psycopg"
@@ -31,9 +34,9 @@ class Settings(BaseSettings):
     """The same database as its owner; used for migrations only."""
     prefect_database_url: str | None = None
     """Prefect's own database; none means an SQLite file in `state_dir`."""
-    state_dir: Path = Path(".amanar")
+    state_dir: Path = ROOT / ".amanar"
     """Private cluster, keys, logs of a development machine."""
-    evidence_dir: Path = Path(".amanar/evidence")
+    evidence_dir: Path = ROOT / ".amanar" / "evidence"
     """Content-addressed files: evidence bundles, plots, boundaries."""
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     """Signs sessions and bearer tokens (HS256); at least 32 bytes."""
