@@ -81,7 +81,7 @@ class SignInRefused(RegistryError):
 
 
 class KeyRefused(RegistryError):
-    """This key or token is unknown, revoked or expired."""
+    """The key or token is unknown, revoked or expired."""
 
 
 class AlreadyExists(RegistryError):
@@ -117,7 +117,7 @@ class PeriodGap(RegistryError):
 
 
 class RequestOpen(RegistryError):
-    """This area has an unfinished monitoring request {request_id} in this period already."""
+    """The area has an unfinished monitoring request {request_id} in these days already."""
 
 
 class LeaseLost(RegistryError):
