@@ -1,0 +1,1 @@
+"""The web: REST under /v1 and thin pages; asks services, holds no rules of its own."""

@@ -1,0 +1,88 @@
+"""What routes ask for: the transaction of the request, who acts, the id of the command.
+
+One transaction a request: it begins when a route first asks for it and is committed after the
+route returned and before the answer leaves, so nobody is told "done" before it is done.
+
+Order: settings, transaction, actors, command ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Request
+from sqlalchemy.orm import Session  # noqa: TC002  (FastAPI reads the annotation at run time)
+
+from api.faults import SignInNeeded
+from api.security import Seals, bearer_of
+from registry.db import session_scope
+from registry.domain.roles import Actor
+from registry.services import accounts
+from registry.settings import Settings
+
+
+def settings_of(request: Request) -> Settings:
+    """Give the settings that the application was made with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def seals_of(request: Request) -> Seals:
+    """Give what signs tokens and visits."""
+    seals: Seals = request.app.state.seals
+    return seals
+
+
+SettingsDep = Annotated[Settings, Depends(settings_of)]
+SealsDep = Annotated[Seals, Depends(seals_of)]
+
+
+def transaction(settings: SettingsDep) -> Iterator[Session]:
+    """Open the one transaction of this request; commit when the route returned, else roll back."""
+    with session_scope(settings) as session:
+        yield session
+
+
+Transaction = Annotated[Session, Depends(transaction, scope="function")]
+
+
+def reader(request: Request, session: Transaction, seals: SealsDep) -> Actor | None:
+    """Give who asks, or None for the public; a credential that is wrong is refused, not ignored."""
+    credential = bearer_of(request)
+    if credential is None:
+        return None
+    if accounts.is_api_key(credential):
+        return accounts.authenticate_key(session, key=credential)
+    return accounts.actor_of_user(session, user_id=seals.user_of_token(credential))
+
+
+Reader = Annotated[Actor | None, Depends(reader, scope="function")]
+
+
+def acting(actor: Reader) -> Actor:
+    """Give who acts.
+
+    Raises
+    ------
+    SignInNeeded
+        If the request carries no credential.
+    """
+    if actor is None:
+        raise SignInNeeded
+    return actor
+
+
+Acting = Annotated[Actor, Depends(acting, scope="function")]
+
+CommandId = Annotated[
+    UUID,
+    Header(
+        alias="Command-Id",
+        description=(
+            "A UUID that the client makes, best a UUIDv7. The same id with the same content gives "
+            "the first result again; with other content it is refused (409 command-conflict)."
+        ),
+    ),
+]

@@ -1,0 +1,1 @@
+"""What readers see: reads only, in the order of keys; commands are services."""
