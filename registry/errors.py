@@ -163,3 +163,82 @@ class RangesDoNotTile(RegistryError):
 
 class UnknownClaimWords(RegistryError):
     """The catalog of claims knows no {what} {value}. Known: {known}."""
+
+
+# --- verification and minting -------------------------------------------------------------------
+
+
+class OwnReport(RegistryError):
+    """{actor} belongs to the organisation of the project; another verifier must decide."""
+
+
+class InReview(RegistryError):
+    """Report {report_id} is in another verifier's review until {until}."""
+
+
+class NoOpenReview(RegistryError):
+    """{actor} has no open review of report {report_id}. Take it first."""
+
+
+class EvidenceChanged(RegistryError):
+    """The decision was made on evidence {shown}; report {report_id} stands on {actual}.
+
+    Look at the report again.
+    """
+
+
+class CannotApprove(RegistryError):
+    """Report {report_id} cannot be approved: {reasons}"""
+
+
+# --- ledger and market --------------------------------------------------------------------------
+
+
+class InsufficientBalance(RegistryError):
+    """The {account} account holds {held_kg} kg of batch {batch_id}; {asked_kg} kg were asked for."""
+
+
+class SerialsNotHeld(RegistryError):
+    """Serials {serials} of batch {batch_id} do not lie in this {account} account.
+
+    They were retired, listed or moved, or belong to somebody else.
+    """
+
+
+class InsufficientFunds(RegistryError):
+    """The cash account holds {held}; {needed} are needed."""
+
+
+class AccountFrozen(RegistryError):
+    """The {kind} account is frozen; nothing moves from it or to it."""
+
+
+class SandboxOnly(RegistryError):
+    """{what} exists in a sandbox only; this registry is {environment}."""
+
+
+class OwnListing(RegistryError):
+    """Listing {listing_id} is your own organisation's. Withdraw it instead."""
+
+
+class ListingClosed(RegistryError):
+    """Listing {listing_id} is {state}; nothing can be bought from it."""
+
+
+class ListingTooSmall(RegistryError):
+    """Listing {listing_id} has {remaining_kg} kg left; {asked_kg} kg were asked for."""
+
+
+# --- the log ------------------------------------------------------------------------------------
+
+
+class NotSealedYet(RegistryError):
+    """The log entry of retirement {retirement_id} is not sealed yet. Ask again in a moment."""
+
+
+class LogInconsistent(RegistryError):
+    """The log does not continue checkpoint {tree_size}: {problem} Nothing was signed."""
+
+
+class SigningKeyUnsafe(RegistryError):
+    """The signing key {path} {problem}. {fix}"""

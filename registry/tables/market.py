@@ -44,6 +44,8 @@ class Listing(SQLModel, table=True):
     currency: str
     """ISO 4217; XTS in a sandbox."""
     state: str = "open"
+    expires_at: datetime | None = moment()
+    """From then on nothing can be bought; the credits stay listed until they are withdrawn."""
     created_at: datetime = created()
     closed_at: datetime | None = moment()
 

@@ -11,6 +11,7 @@ CREATE TABLE listing (
     price_minor_per_t BIGINT NOT NULL,
     currency varchar NOT NULL,
     state varchar NOT NULL,
+    expires_at timestamptz,
     created_at timestamptz DEFAULT now() NOT NULL,
     closed_at timestamptz,
     CONSTRAINT pk_listing PRIMARY KEY (id),
