@@ -1,6 +1,7 @@
 """Engines, transactions and migrations; imports tables, settings and errors.
 
-Order: engines, the one transaction at the edge, the checks at the start, migrations.
+Order: engines, the one transaction at the edge, violated constraints, the checks at the start,
+migrations.
 Services take a session and never commit; `session_scope` commits, once, at the edge.
 """
 
@@ -11,17 +12,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from registry.errors import EnvironmentMismatch, NotMigrated, RoleTooStrong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from sqlalchemy import orm
 
     from registry.settings import Settings
 
@@ -72,6 +77,35 @@ def session_scope(settings: Settings) -> Iterator[Session]:
     """
     with Session(engine(settings), expire_on_commit=False) as session, session.begin():
         yield session
+
+
+@contextmanager
+def translating(session: orm.Session, refusals: Mapping[str, Exception]) -> Iterator[None]:
+    """Flush what the block adds; turn a violated constraint into the refusal that it means.
+
+    The block runs in a savepoint, so after the refusal the transaction can still be read from.
+
+    Parameters
+    ----------
+    refusals
+        Constraint name to what is raised; other violations pass on as they are.
+    """
+    try:
+        with session.begin_nested():
+            yield
+            session.flush()
+    except IntegrityError as fault:
+        refusal = refusals.get(constraint_of(fault) or "")
+        if refusal is None:
+            raise
+        raise refusal from fault
+
+
+def constraint_of(fault: DBAPIError) -> str | None:
+    """Name the constraint or guard that a statement violated; None if it was something else."""
+    if isinstance(fault.orig, psycopg.Error):
+        return fault.orig.diag.constraint_name
+    return None
 
 
 def check_ready(settings: Settings) -> None:

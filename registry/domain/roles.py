@@ -96,6 +96,30 @@ class Actor:
         needed = " or ".join(sorted(ALLOWED[action])) or "system"
         raise NotAllowed(actor=self.name, action=action.value, needed=needed)
 
+    def person(self) -> UUID:
+        """Give the person's id.
+
+        Raises
+        ------
+        NotAllowed
+            If the actor is a part of the system.
+        """
+        if self.user_id is None:
+            raise NotAllowed(actor=self.name, action="act as a person", needed="person")
+        return self.user_id
+
+    def organisation(self) -> UUID:
+        """Give the id of the person's organisation.
+
+        Raises
+        ------
+        NotAllowed
+            If the actor is a part of the system.
+        """
+        if self.organisation_id is None:
+            raise NotAllowed(actor=self.name, action="act for an organisation", needed="person")
+        return self.organisation_id
+
     def require_own(self, organisation_id: UUID, *, action: Action, what: str) -> None:
         """Refuse what belongs to another organisation.
 
