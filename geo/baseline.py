@@ -59,14 +59,8 @@ METHODOLOGIES: dict[str, Methodology] = {
             leakage="declared",
             buffer="declared, at least 12 %",
             unconfirmed=(
-                (
-                    "IPCC 2006 Guidelines vol. 4 ch. 2: the numbers of equations 2.5 and 2.8 "
-                    "(their form is standard)"
-                ),
-                (
-                    "VCS v5.0: whether the buffer is taken before or after the uncertainty deduction "
-                    "(here after)"
-                ),
+                "IPCC 2006 vol. 4 ch. 2: the numbers of equations 2.5 and 2.8 (form standard)",
+                "VCS v5.0: whether the buffer is taken before or after uncertainty (here after)",
             ),
             available=True,
         ),
