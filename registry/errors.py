@@ -50,9 +50,6 @@ class CommandConflict(RegistryError):
     """The command {command_id} was given before with other content. Send a new id."""
 
 
-class NotCanonical(RegistryError):
-    """{path} is a {found}; the log holds only text, whole numbers, true, false, null."""
-
 
 # --- the database -------------------------------------------------------------------------------
 
@@ -195,7 +192,7 @@ class CannotApprove(RegistryError):
 
 
 class InsufficientBalance(RegistryError):
-    """The {account} account holds {held_kg} kg of batch {batch_id}; {asked_kg} kg were asked for."""
+    """The {account} account holds {held_kg} kg of batch {batch_id}; {asked_kg} kg were asked."""
 
 
 class SerialsNotHeld(RegistryError):

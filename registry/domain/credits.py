@@ -12,7 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.domain.quantities import KG_PER_T, MAX_KG, exact_tonnes
 from registry.errors import NotAQuantity, NotASerial, RangesDoNotTile
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
     from fractions import Fraction
+    from uuid import UUID
 
     from registry.domain.claims import Environment
+
+
+DAY = timedelta(days=1)
 
 
 # --- rounding ------------------------------------------------------------------------------------
@@ -112,7 +116,7 @@ def vintages_of(start: date, end: date) -> tuple[Vintage, ...]:
     if start > end:
         raise NotAQuantity(text=f"{start} to {end}", wanted="a period that ends after it starts")
     cuts = [start, *(date(year, 1, 1) for year in range(start.year + 1, end.year + 1))]
-    ends = [*(cut - timedelta(days=1) for cut in cuts[1:]), end]
+    ends = [*(cut - DAY for cut in cuts[1:]), end]
     return tuple(Vintage(first, last) for first, last in zip(cuts, ends, strict=True))
 
 
@@ -291,6 +295,20 @@ def merge(ranges: Iterable[SerialRange]) -> tuple[SerialRange, ...]:
         else:
             joined.append(item)
     return tuple(joined)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which kilograms of one batch: a quantity (its lowest serials), or chosen serials."""
+
+    batch_id: UUID
+    quantity_kg: int | None = None
+    serials: tuple[SerialRange, ...] = ()
+
+    def content(self) -> dict[str, Any]:
+        """Give what a command remembers of it."""
+        runs = [f"{run.first}-{run.last}" for run in self.serials]
+        return {"batch_id": str(self.batch_id), "quantity_kg": self.quantity_kg, "serials": runs}
 
 
 # --- serial text ---------------------------------------------------------------------------------

@@ -1,0 +1,206 @@
+"""Minting: an approved report becomes batches of serials, once.
+
+Imports ledger, booking, accounts, audit and the domain. Rounding is the domain's: this file only
+books what `domain.credits` planned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from registry.domain.credits import DAY, NOTHING, SerialRange, plan_batches, round_issuance
+from registry.domain.roles import Action
+from registry.errors import CannotApprove, InvalidValue, NotFound
+from registry.services import accounts, audit, booking, ledger
+from registry.tables.base import now
+from registry.tables.credits import Batch
+from registry.tables.projects import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from registry.domain.credits import BatchPlan, Issuance
+    from registry.domain.roles import Actor
+    from registry.services.booking import Entry
+    from registry.tables.accounts import Account
+    from registry.tables.monitoring import MonitoringReport
+
+
+def mint_batches(session: Session, *, actor: Actor, report: MonitoringReport) -> list[Batch]:
+    """Mint what an approved report earned: one batch a vintage, the buffer part to its pool.
+
+    Who: `verification.decide` alone, with the verifier as actor, in the transaction that approves
+    and after the verified period is recorded; the database refuses a batch without both. States:
+    new blocks `active` (the project's holding) and `buffer` (the buffer pool). Writes: batches,
+    blocks, one transfer, postings, an audit event; a constant number of rows a vintage. Safe to
+    repeat: a report that was minted gives its batches again.
+
+    Raises
+    ------
+    CannotApprove
+        If the report's kind cannot be minted here, or nothing is left after rounding.
+    NotAllowed
+    """
+    actor.require(Action.MINT)
+    project = session.scalars(
+        select(Project).where(col(Project.id) == report.project_id).with_for_update(key_share=True)
+    ).one_or_none()
+    if project is None:
+        raise NotFound(what="project", key=report.project_id)
+    before = batches_of(session, report_id=report.id)
+    if before:
+        return before
+    _require_mintable(report)
+    plans = plans_of(report)
+    if not plans:
+        raise CannotApprove(
+            report_id=report.id, reasons="after rounding to whole kilograms nothing is left."
+        )
+    batches = [
+        _batch(project, report=report, number=number, plan=plan)
+        for number, plan in enumerate(plans, start=_next_number(session, project.id))
+    ]
+    session.add_all(batches)
+    session.flush()
+    _book(session, actor=actor, project=project, minted=list(zip(batches, plans, strict=True)))
+    return batches
+
+
+def batches_of(session: Session, *, report_id: UUID) -> list[Batch]:
+    """Give the batches of a report, oldest vintage first; empty if nothing was minted."""
+    found = select(Batch).where(col(Batch.report_id) == report_id).order_by(col(Batch.vintage))
+    return list(session.scalars(found))
+
+
+def issuance_of(estimate: Mapping[str, Any]) -> Issuance:
+    """Round an estimate's removals to what may be issued; `NOTHING` where stocks are unknown."""
+    removals = estimate["removals_tco2e"]
+    if removals is None or any(removals.get(name) is None for name in ("net", "buffer")):
+        return NOTHING
+    return round_issuance(
+        net_t=removals["net"],
+        previous_t=removals.get("previous") or 0,
+        buffer_t=removals["buffer"],
+    )
+
+
+def plans_of(report: MonitoringReport) -> tuple[BatchPlan, ...]:
+    """Share a report's issuance over the calendar years of its period."""
+    issuance = issuance_of(report.estimate)
+    if issuance == NOTHING:
+        return ()
+    start, end = days_of(report)
+    return plan_batches(issuance, start=start, end=end)
+
+
+def days_of(report: MonitoringReport) -> tuple[date, date]:
+    """Give the first and the last day of a report's period, both inside."""
+    start, ends_before = report.period.lower, report.period.upper
+    if start is None or ends_before is None:
+        raise InvalidValue(
+            what=f"report {report.id}", problem="its period is unbounded", fix="Ask for it again."
+        )
+    return start, ends_before - DAY
+
+
+def _require_mintable(report: MonitoringReport) -> None:
+    if report.kind == "issuable":
+        return
+    if report.kind == "demonstration" and report.environment == "sandbox":
+        return
+    raise CannotApprove(
+        report_id=report.id,
+        reasons=f"an {report.kind} result is never minted in a {report.environment} registry."
+        if report.kind == "indicative"
+        else "a demonstration is minted in a sandbox only.",
+    )
+
+
+def _next_number(session: Session, project_id: UUID) -> int:
+    """Give the next batch number; the project's row is locked, so nobody takes the same."""
+    last = session.scalar(
+        select(func.max(col(Batch.number))).where(col(Batch.project_id) == project_id)
+    )
+    return (last or 0) + 1
+
+
+def _batch(project: Project, *, report: MonitoringReport, number: int, plan: BatchPlan) -> Batch:
+    return Batch(
+        report_id=report.id,
+        project_id=project.id,
+        number=number,
+        kind=report.kind,
+        environment=report.environment,
+        country=project.country,
+        methodology=report.methodology,
+        vintage=plan.vintage.start.year,
+        vintage_start=plan.vintage.start,
+        vintage_end=plan.vintage.end,
+        size_kg=plan.size_kg,
+        buffer_kg=plan.buffer_kg,
+        minted_at=now(),
+    )
+
+
+def _book(
+    session: Session,
+    *,
+    actor: Actor,
+    project: Project,
+    minted: list[tuple[Batch, BatchPlan]],
+) -> None:
+    """Lay the first blocks, post from the issuance pool, record what was minted."""
+    holding = accounts.account_of(session, organisation_id=project.organisation_id, kind="holding")
+    buffer, source = accounts.pool(session, "buffer"), accounts.pool(session, "issuance")
+    made = booking.open_transfer(session, code="mint", actor=actor)
+    entries: list[Entry] = []
+    for batch, plan in minted:
+        owners: tuple[tuple[SerialRange | None, Account], ...] = (
+            (plan.credited, holding),
+            (plan.buffered, buffer),
+        )
+        parts = [(run, account) for run, account in owners if run is not None]
+        booking.lay_first_blocks(session, batch=batch, parts=parts)
+        for run, account in parts:
+            entries += booking.delivery(batch.id, [run], source=source, target=account)
+    booking.post(session, transfer=made, entries=entries)
+    audit.record(
+        session,
+        actor=actor,
+        action="issuance:batches:mint",
+        subject=f"monitoring_report:{minted[0][0].report_id}",
+        content=_content(project, minted, transfer_id=made.id),
+    )
+
+
+def _content(
+    project: Project, minted: list[tuple[Batch, BatchPlan]], *, transfer_id: UUID
+) -> dict[str, Any]:
+    first = minted[0][0]
+    return {
+        "project": project.code,
+        "kind": first.kind,
+        "methodology": first.methodology,
+        "transfer_id": str(transfer_id),
+        "batches": [
+            {
+                "batch_id": str(batch.id),
+                "number": batch.number,
+                "vintage_start": batch.vintage_start.isoformat(),
+                "vintage_end": batch.vintage_end.isoformat(),
+                "size_kg": batch.size_kg,
+                "buffer_kg": batch.buffer_kg,
+                "serials": ledger.serial_of(
+                    batch, project=project, run=SerialRange(1, batch.size_kg)
+                ).text(),
+            }
+            for batch, _ in minted
+        ],
+    }

@@ -1,0 +1,120 @@
+"""Play money of a sandbox; imports accounts, booking, audit, commands and the domain.
+
+Money is whole minor units of one currency. In a sandbox that currency is XTS, which ISO 4217
+keeps for testing, so no amount here can be taken for a real one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from registry.domain.quantities import MAX_KG, SANDBOX_CURRENCY, money_text
+from registry.domain.roles import Action, Role
+from registry.errors import AccountFrozen, InsufficientFunds, NotAQuantity, SandboxOnly
+from registry.services import accounts, audit, booking, commands
+from registry.services.booking import Entry
+from registry.tables.accounts import Account
+from registry.tables.credits import Balance, Transfer
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from registry.domain.roles import Actor
+
+
+def deposit_sandbox_cash(
+    session: Session, *, actor: Actor, command_id: UUID, organisation_id: UUID, amount_minor: int
+) -> Transfer:
+    """Put play money into an organisation's cash account.
+
+    Who: buyers for their own organisation, operators for any. Writes: transfer, postings, an
+    audit event. Safe to repeat with the same id.
+
+    Raises
+    ------
+    SandboxOnly
+        In a production registry.
+    NotAQuantity, NotFound, NotAllowed, NotYours, AccountFrozen, CommandConflict
+    """
+    actor.require(Action.DEPOSIT_SANDBOX_CASH)
+    environment = audit.environment_of(session)
+    if environment != "sandbox":
+        raise SandboxOnly(what="Play money", environment=environment)
+    if Role.OPERATOR not in actor.roles:
+        actor.require_own(
+            organisation_id, action=Action.DEPOSIT_SANDBOX_CASH, what="the cash account"
+        )
+    if not 0 < amount_minor <= MAX_KG:
+        raise NotAQuantity(text=str(amount_minor), wanted="an amount above zero")
+
+    def do() -> dict[str, Any]:
+        target = accounts.account_of(session, organisation_id=organisation_id, kind="cash")
+        if target.state == "frozen":
+            raise AccountFrozen(kind=target.kind)
+        made = booking.open_transfer(session, code="deposit", actor=actor)
+        source = accounts.pool(session, "cash_source")
+        booking.post(
+            session,
+            transfer=made,
+            entries=payment(SANDBOX_CURRENCY, amount_minor, source=source, target=target),
+        )
+        audit.record(
+            session,
+            actor=actor,
+            action="payments:cash:deposit",
+            subject=f"transfer:{made.id}",
+            content={
+                "organisation_id": str(organisation_id),
+                "amount_minor": amount_minor,
+                "currency": SANDBOX_CURRENCY,
+            },
+        )
+        return {"transfer_id": str(made.id)}
+
+    result = commands.once(
+        session,
+        actor=actor,
+        command_id=command_id,
+        action="payments:cash:deposit",
+        content={"organisation_id": str(organisation_id), "amount_minor": amount_minor},
+        do=do,
+    )
+    return session.get_one(Transfer, UUID(result["transfer_id"]))
+
+
+def payment(currency: str, amount_minor: int, *, source: Account, target: Account) -> list[Entry]:
+    """Give the two postings of a payment: it leaves the source, it arrives at the target."""
+    return [
+        Entry(source.id, currency, -amount_minor),
+        Entry(target.id, currency, amount_minor),
+    ]
+
+
+def lock_funds(session: Session, *, account: Account, currency: str, amount_minor: int) -> None:
+    """Make sure that an account can pay, and keep others from spending until the commit.
+
+    Raises
+    ------
+    InsufficientFunds, AccountFrozen
+    """
+    locked = session.scalars(
+        select(Account)
+        .where(col(Account.id) == account.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one()
+    if locked.state == "frozen":
+        raise AccountFrozen(kind=locked.kind)
+    held = session.scalar(
+        select(col(Balance.amount)).where(
+            col(Balance.account_id) == account.id, col(Balance.unit) == currency
+        )
+    )
+    if (held or 0) < amount_minor:
+        raise InsufficientFunds(
+            held=money_text(held or 0, currency), needed=money_text(amount_minor, currency)
+        )
