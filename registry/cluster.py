@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -389,9 +390,9 @@ def _explain(place: Place, programs: Path, text: str) -> None:
     if "incompatible with" in text:
         made_by = place.major_version
         raise IncompatibleData(data=place.data, made_by=made_by, installed=programs.parent.name)
-    grave = [line for line in text.splitlines() if "FATAL" in line or "PANIC" in line]
-    reason = (grave or text.strip().splitlines() or ["it gave no reason"])[0]
-    raise StartFailed(action="start", reason=reason.strip(), log=place.log)
+    said = re.findall(r"(?:LOG|ERROR|FATAL|PANIC):\s+(.+)", text)[-2:]
+    reason = "; ".join(said or text.strip().splitlines()[-1:] or ["it gave no reason"])
+    raise StartFailed(action="start", reason=f"{reason}.", log=place.log)
 
 
 def _want_room(place: Place, wanted_bytes: int) -> None:

@@ -11,6 +11,7 @@ wanted directory becomes a symbolic link to it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -136,7 +137,8 @@ def prepare_place(directory: Path) -> Place:
     place = locate(wanted)
     if os.geteuid() != 0:
         _refuse_foreign(place.home, {os.geteuid()})
-    place.socket_dir.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # also a file or a link, which is refused below
+        place.socket_dir.mkdir(mode=0o700)
     _refuse_foreign(place.socket_dir, {os.geteuid(), place.user.uid})
     place.socket_dir.chmod(0o700)
     place.user.own(place.socket_dir)
