@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from registry.domain.credits import DAY, NOTHING, SerialRange, plan_batches, round_issuance
+from registry.domain.credits import NOTHING, SerialRange, plan_batches, round_issuance
 from registry.domain.roles import Action
-from registry.errors import CannotApprove, InvalidValue, NotFound
+from registry.errors import CannotApprove, NotFound
 from registry.services import accounts, audit, booking, ledger
+from registry.services.periods import first_day, last_day
 from registry.tables.base import now
 from registry.tables.credits import Batch
 from registry.tables.projects import Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -96,18 +96,7 @@ def plans_of(report: MonitoringReport) -> tuple[BatchPlan, ...]:
     issuance = issuance_of(report.estimate)
     if issuance == NOTHING:
         return ()
-    start, end = days_of(report)
-    return plan_batches(issuance, start=start, end=end)
-
-
-def days_of(report: MonitoringReport) -> tuple[date, date]:
-    """Give the first and the last day of a report's period, both inside."""
-    start, ends_before = report.period.lower, report.period.upper
-    if start is None or ends_before is None:
-        raise InvalidValue(
-            what=f"report {report.id}", problem="its period is unbounded", fix="Ask for it again."
-        )
-    return start, ends_before - DAY
+    return plan_batches(issuance, start=first_day(report.period), end=last_day(report.period))
 
 
 def _require_mintable(report: MonitoringReport) -> None:

@@ -19,7 +19,7 @@ from sqlmodel import col
 from registry.domain.certificate import Origin, Use, retirement_content
 from registry.domain.credits import Serial, Vintage
 from registry.domain.roles import Action
-from registry.errors import InvalidValue, NotAllowed
+from registry.errors import InvalidValue
 from registry.services import accounts, audit, booking, commands
 from registry.tables.accounts import Account, Organisation
 from registry.tables.credits import Balance, Batch, Retirement, Transfer
@@ -113,9 +113,7 @@ def moved(batch_id: UUID, runs: Sequence[SerialRange]) -> dict[str, Any]:
 
 def own_account(session: Session, *, actor: Actor, kind: str) -> Account:
     """Give the account of the actor's own organisation; the system has none."""
-    if actor.organisation_id is None:
-        raise NotAllowed(actor=actor.name, action="hold credits or money", needed="an organisation")
-    return accounts.account_of(session, organisation_id=actor.organisation_id, kind=kind)
+    return accounts.account_of(session, organisation_id=actor.organisation(), kind=kind)
 
 
 # --- retire --------------------------------------------------------------------------------------

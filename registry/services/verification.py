@@ -26,7 +26,6 @@ from registry.errors import (
     InReview,
     InvalidValue,
     NoOpenReview,
-    NotAllowed,
     NotFound,
     OwnReport,
     WrongState,
@@ -206,8 +205,6 @@ def take_review(
 def _start_review(
     session: Session, *, actor: Actor, report: MonitoringReport, at: datetime
 ) -> Review:
-    if actor.user_id is None:
-        raise NotAllowed(actor=actor.name, action=Action.VERIFY.value, needed="verifier")
     if report.state != "in_review":
         states.require_step(
             states.REPORT, what=f"Report {report.id}", state=report.state, wanted="in_review"
@@ -216,7 +213,7 @@ def _start_review(
     review = Review(
         report_id=report.id,
         report_kind=report.kind,
-        verifier_id=actor.user_id,
+        verifier_id=actor.person(),
         taken_at=at,
         leased_until=at,
     )

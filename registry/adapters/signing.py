@@ -1,0 +1,115 @@
+"""The key that signs the log's checkpoints; imports settings and errors.
+
+An Ed25519 private key in a file that only its owner can read. A sandbox and a production registry
+have files of different names, and production must name its file in the settings.
+
+Order: the key, its public side, making one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from registry.domain.proof import fingerprint_of
+from registry.errors import SigningKeyUnsafe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry.settings import Settings
+
+OTHERS = 0o077
+"""Permission bits of group and others; none may be set on a private key."""
+
+
+def signing_key(settings: Settings) -> Ed25519PrivateKey:
+    """Load the log's private key; a sandbox makes one on first use.
+
+    Safe to call from several processes at once: all get the same key.
+
+    Raises
+    ------
+    SigningKeyUnsafe
+        If others can read the file, if it holds no Ed25519 key, or if a named one is missing.
+    """
+    path = key_path(settings)
+    if not path.exists():
+        if settings.signing_key_file is not None:
+            raise SigningKeyUnsafe(
+                path=path,
+                problem="does not exist",
+                fix="Make one with: openssl genpkey -algorithm ed25519; set its mode to 0600.",
+            )
+        _make(path)
+    if path.stat().st_mode & OTHERS:
+        raise SigningKeyUnsafe(
+            path=path, problem="can be read by others", fix=f"Run: chmod 600 {path}"
+        )
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError) as fault:
+        raise SigningKeyUnsafe(
+            path=path,
+            problem=f"is not readable as a key ({fault})",
+            fix="Put the right file there.",
+        ) from fault
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningKeyUnsafe(
+            path=path, problem="holds another kind of key", fix="Put an Ed25519 key there."
+        )
+    return key
+
+
+def key_path(settings: Settings) -> Path:
+    """Give the place of the private key."""
+    if settings.signing_key_file is not None:
+        return settings.signing_key_file
+    return settings.state_dir / f"signing-{settings.environment}.pem"
+
+
+def public_key(settings: Settings) -> bytes:
+    """Give the 32 raw bytes of the public key."""
+    return signing_key(settings).public_key().public_bytes_raw()
+
+
+def public_pem(settings: Settings) -> str:
+    """Give the public key as PEM, as `amanar verify-proof --key FILE` reads it."""
+    public = signing_key(settings).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def fingerprint(settings: Settings) -> str:
+    """Give the fingerprint of the public key: `sha256:` and 64 hexadecimal digits."""
+    return fingerprint_of(public_key(settings))
+
+
+def _make(path: Path) -> None:
+    """Write a new key under a name of its own and link it into place: the first one wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink()
