@@ -6,14 +6,12 @@ route returned and before the answer leaves, so nobody is told "done" before it 
 Order: settings, transaction, actors, command ids.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
-from sqlalchemy.orm import Session  # noqa: TC002  (FastAPI reads the annotation at run time)
+from sqlalchemy.orm import Session
 
 from api.faults import SignInNeeded
 from api.security import Seals, bearer_of
@@ -48,14 +46,12 @@ def transaction(settings: SettingsDep) -> Iterator[Session]:
 Transaction = Annotated[Session, Depends(transaction, scope="function")]
 
 
-def reader(request: Request, session: Transaction, seals: SealsDep) -> Actor | None:
+def reader(request: Request, session: Transaction, settings: SettingsDep) -> Actor | None:
     """Give who asks, or None for the public; a credential that is wrong is refused, not ignored."""
     credential = bearer_of(request)
     if credential is None:
         return None
-    if accounts.is_api_key(credential):
-        return accounts.authenticate_key(session, key=credential)
-    return accounts.actor_of_user(session, user_id=seals.user_of_token(credential))
+    return accounts.authenticate(session, credential=credential, settings=settings)
 
 
 Reader = Annotated[Actor | None, Depends(reader, scope="function")]

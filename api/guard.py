@@ -16,8 +16,6 @@ from starlette.status import HTTP_413_CONTENT_TOO_LARGE
 from api.faults import BodyTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT_BYTES = 1_000_000
@@ -49,7 +47,7 @@ HEADERS = {
 class Guard:
     """Count the body as it arrives; set the headers that every answer carries."""
 
-    def __init__(self, app: ASGIApp, *, environment: Callable[[], str]) -> None:
+    def __init__(self, app: ASGIApp, *, environment: str) -> None:
         self.app = app
         self.environment = environment
 
@@ -62,7 +60,7 @@ class Guard:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced[:19]) > limit:
             fault = BodyTooLarge(limit_text=f"{limit / BYTES_PER_MB:g} MB")
-            await _refusal(fault, self.environment())(scope, receive, self._dressed(send))
+            await _refusal(fault, self.environment)(scope, receive, self._dressed(send))
             return
         await self.app(scope, _counted(receive, limit), self._dressed(send))
 
@@ -74,7 +72,7 @@ class Guard:
                     headers.setdefault(name, value)
                 headers.setdefault("Content-Security-Policy", PAGE_POLICY)
                 headers.setdefault("Cache-Control", "no-store")
-                headers["Amanar-Environment"] = self.environment()
+                headers["Amanar-Environment"] = self.environment
             await send(message)
 
         return dressed

@@ -9,15 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Query
 
 from api.faults import BadCursor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
 LIMIT_DEFAULT = 25
 LIMIT_MAX = 100
 CURSOR_MAX_CHARS = 512
+DATABASE_INT = 2**63
 
 Limit = Annotated[
     int,
@@ -32,14 +37,25 @@ After = Annotated[
 ]
 
 
-def cursor_of(*key: str | int) -> str:
+Row = TypeVar("Row")
+
+
+def first_rows(
+    found: Sequence[Row], *, limit: int, key: Callable[[Row], str | int | UUID]
+) -> tuple[list[Row], str | None]:
+    """Cut a list that was asked for `limit + 1` rows; give the rows and the `next` text."""
+    shown = list(found[:limit])
+    return shown, cursor_of(key(shown[-1])) if len(found) > limit else None
+
+
+def cursor_of(*key: str | int | UUID) -> str:
     """Write the key of a row as the opaque text of `next`."""
-    text = json.dumps(list(key), separators=(",", ":"))
+    text = json.dumps(list(key), separators=(",", ":"), default=str)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def key_of(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
-    """Read a cursor back into a key of the given kinds; None stays None.
+def key_of(cursor: str | None, kind: Callable[[Any], Row]) -> Row | None:
+    """Read a cursor back into the key of a row; None stays None.
 
     Raises
     ------
@@ -50,19 +66,26 @@ def key_of(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
         return None
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        key = json.loads(raw)
-        if not isinstance(key, list) or len(key) != len(kinds):
-            raise BadCursor(after=cursor)
-        return tuple(_typed(kind, part) for kind, part in zip(kinds, key, strict=True))
-    except (binascii.Error, ValueError, TypeError, RecursionError) as fault:
+        return kind(_single(json.loads(raw)))
+    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError) as fault:
         raise BadCursor(after=cursor) from fault
 
 
-def _typed(kind: type, part: object) -> object:
-    if kind is int:
-        if not isinstance(part, int) or isinstance(part, bool) or abs(part) >= 2**63:
-            raise TypeError(part)
-        return part
-    if not isinstance(part, str) or "\x00" in part:
+def whole(part: object) -> int:
+    """Take the part of a cursor that has to be a whole number of the database."""
+    if not isinstance(part, int) or isinstance(part, bool) or abs(part) >= DATABASE_INT:
         raise TypeError(part)
-    return kind(part)
+    return part
+
+
+def text(part: object) -> str:
+    """Take the part of a cursor that has to be text."""
+    if not isinstance(part, str) or not part.isprintable():
+        raise TypeError(part)
+    return part
+
+
+def _single(key: object) -> object:
+    if not isinstance(key, list) or len(key) != 1:
+        raise TypeError(key)
+    return key[0]

@@ -7,7 +7,7 @@ sign-in (an id planted before is worth nothing after) and joined by a form token
 What is signed here is never secret to its holder; it only cannot be forged. Imports itsdangerous,
 starlette and the edge's faults.
 
-Order: tokens of the API, visits of the pages, form tokens.
+Order: visits of the pages, form tokens, the credential of /v1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-TOKEN_SECONDS = 3600
 VISIT_SECONDS = 12 * 3600
 VISIT_ID_BYTES = 18
 PLAIN_COOKIE = "amanar_visit"
@@ -50,26 +49,8 @@ class Seals:
     """All that is signed with the registry's secret key, each use with its own salt."""
 
     def __init__(self, secret: str) -> None:
-        self._tokens = URLSafeTimedSerializer(secret, salt="amanar.token.1")
         self._visits = URLSafeTimedSerializer(secret, salt="amanar.visit.1")
         self._forms = Signer(secret, salt="amanar.form.1", digest_method=hashlib.sha256)
-
-    def token_for(self, user_id: UUID) -> str:
-        """Give a bearer token, good for `TOKEN_SECONDS`."""
-        return self._tokens.dumps(str(user_id))
-
-    def user_of_token(self, token: str) -> UUID:
-        """Read a bearer token.
-
-        Raises
-        ------
-        KeyRefused
-            If it was not signed here, or is too old.
-        """
-        try:
-            return UUID(self._tokens.loads(token, max_age=TOKEN_SECONDS))
-        except (BadData, ValueError, AttributeError, TypeError) as fault:
-            raise KeyRefused from fault
 
     def new_visit(self, user_id: UUID | None = None) -> Visit:
         """Begin a visit under an id that nobody can have known before."""

@@ -7,14 +7,15 @@ the truth; the text beside them is for people. Imports pydantic and registry.dom
 Order: text that may enter, quantities and money, claims, answers.
 """
 
-from __future__ import annotations
-
 import math
 import unicodedata
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from registry.domain.claims import Environment, Kind, statement_for
 from registry.domain.quantities import MAX_KG, money_text, tonnes_text
 
 MAX_DEPTH = 12
@@ -84,7 +85,7 @@ class Quantity(BaseModel):
     unit: Literal["kg CO2e"] = "kg CO2e"
 
     @classmethod
-    def of(cls, kg: int) -> Quantity:
+    def of(cls, kg: int) -> Self:
         """Give the wire form of whole kilograms."""
         return cls(kg=kg, tonnes=tonnes_text(kg))
 
@@ -97,7 +98,7 @@ class Money(BaseModel):
     text: str
 
     @classmethod
-    def of(cls, minor: int, currency: str) -> Money:
+    def of(cls, minor: int, currency: str) -> Self:
         """Give the wire form of whole minor units."""
         return cls(minor=minor, currency=currency, text=money_text(minor, currency))
 
@@ -113,19 +114,42 @@ class Methodology(BaseModel):
 class Claim(BaseModel):
     """What has to be read together with a quantity."""
 
-    kind: Literal["indicative", "demonstration", "issuable"]
+    kind: Kind
     methodology: Methodology
     sentences: list[str]
+
+    @classmethod
+    def of(cls, *, kind: str, environment: str, methodology: Mapping[str, Any]) -> Self:
+        """Give the claim that the one catalog of sentences makes for this quantity."""
+        sentences = statement_for(kind=kind, environment=environment, methodology=methodology)
+        return cls.model_validate(
+            {
+                "kind": kind,
+                "methodology": {
+                    "id": methodology["id"],
+                    "conformity": methodology["conformity"],
+                    "unconfirmed": methodology.get("unconfirmed") or [],
+                },
+                "sentences": list(sentences),
+            }
+        )
 
 
 class Answer(BaseModel):
     """The root of every JSON answer."""
 
-    environment: Literal["sandbox", "production"]
+    environment: Environment
 
 
-class Place(BaseModel):
-    """Where to look next."""
+class Days(BaseModel):
+    """A period: calendar days, both ends inside."""
+
+    start: date
+    end: date
+
+
+class Page(Answer):
+    """The root of every list."""
 
     next: str | None = Field(
         default=None, description="Give it as `after` for the rows that follow; null at the end."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,6 +16,7 @@ from uuid import uuid4
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from api import VERSION
 from api.console import present
 from registry.domain import claims
 from registry.domain.quantities import money_text
@@ -75,7 +75,7 @@ def jinja() -> Environment:
     environment.globals.update(
         static=static_path,
         new_command_id=lambda: str(uuid4()),
-        version=version("amanar") if _installed() else "0.1.0",
+        version=VERSION,
         sandbox_sentence=claims.SANDBOX,
         proof_sentence=claims.CERTIFICATE,
         replay_sentence=claims.REPLAY,
@@ -126,9 +126,7 @@ def _navigation(path: str, actor: Actor | None) -> list[dict[str, Any]]:
         entries.append(("/holdings", "Holdings"))
     if Role.VERIFIER in roles:
         entries.append(("/review", "Review"))
-    return [
-        {"href": href, "label": label, "here": _is_here(path, href)} for href, label in entries
-    ]
+    return [{"href": href, "label": label, "here": _is_here(path, href)} for href, label in entries]
 
 
 def _is_here(path: str, href: str) -> bool:

@@ -8,6 +8,7 @@ Order: values, batches, blocks, holdings, retirements.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
 
 
@@ -46,6 +47,20 @@ class HoldingRow:
     batch: BatchRow
     state: str
     quantity_kg: int
+
+
+@dataclass(frozen=True)
+class Total:
+    """A project's minted kilograms of one kind and methodology, by the state they are in now."""
+
+    kind: str
+    methodology: Mapping[str, Any]
+    kg_by_state: Mapping[str, int]
+
+    @property
+    def minted_kg(self) -> int:
+        """All that was ever minted; nothing leaves the blocks, so it is their sum."""
+        return sum(self.kg_by_state.values())
 
 
 @dataclass(frozen=True)
@@ -115,11 +130,35 @@ def list_blocks(
     return list(session.scalars(statement))
 
 
+def totals_of(session: Session, *, project_ids: Sequence[UUID]) -> dict[UUID, list[Total]]:
+    """Give each project's totals; kinds and methodologies are never added up into one number."""
+    methodology = col(MonitoringReport.estimate)["methodology"]
+    parts = (col(Batch.project_id), col(Batch.kind), methodology, col(CreditBlock.state))
+    statement = (
+        select(*parts, _size())
+        .join(CreditBlock, col(CreditBlock.batch_id) == col(Batch.id))
+        .join(MonitoringReport, col(MonitoringReport.id) == col(Batch.report_id))
+        .where(col(Batch.project_id).in_(project_ids))
+        .group_by(*parts)
+        .order_by(*parts)
+    )
+    found: dict[UUID, dict[tuple[str, str], Total]] = {}
+    for project_id, kind, words, state, kilograms in session.execute(statement).tuples():
+        totals = found.setdefault(project_id, {})
+        key = (kind, json.dumps(words, sort_keys=True))
+        earlier = totals.get(key, Total(kind, words, {}))
+        totals[key] = Total(kind, words, {**earlier.kg_by_state, state: int(kilograms)})
+    return {project_id: list(totals.values()) for project_id, totals in found.items()}
+
+
+def _size() -> ColumnElement[int]:
+    return func.sum(func.upper(col(CreditBlock.serials)) - func.lower(col(CreditBlock.serials)))
+
+
 def list_holdings(session: Session, *, organisation_id: UUID) -> list[HoldingRow]:
     """Give what an organisation holds or has listed, by batch and state."""
-    size = func.sum(func.upper(col(CreditBlock.serials)) - func.lower(col(CreditBlock.serials)))
     statement = (
-        select(col(CreditBlock.batch_id), col(CreditBlock.state), size)
+        select(col(CreditBlock.batch_id), col(CreditBlock.state), _size())
         .join(Account, col(Account.id) == col(CreditBlock.account_id))
         .where(col(Account.organisation_id) == organisation_id)
         .group_by(col(CreditBlock.batch_id), col(CreditBlock.state))

@@ -18,6 +18,7 @@ from registry.tables.credits import Balance
 from registry.tables.market import Listing, Purchase
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import Select
@@ -49,13 +50,20 @@ def list_listings(
     after: UUID | None = None,
     state: str | None = "open",
     organisation_id: UUID | None = None,
+    at: datetime | None = None,
 ) -> list[ListingRow]:
-    """Give listings, the newest first, older than `after`; open ones unless told."""
+    """Give listings, the newest first, older than `after`; open ones unless told.
+
+    With `at`: without those that had expired by then.
+    """
     statement = _readable().order_by(col(Listing.id).desc()).limit(limit)
     if after is not None:
         statement = statement.where(col(Listing.id) < after)
     if state is not None:
         statement = statement.where(col(Listing.state) == state)
+    if at is not None:
+        expires_at = col(Listing.expires_at)
+        statement = statement.where(expires_at.is_(None) | (expires_at > at))
     if organisation_id is not None:
         statement = statement.where(col(Account.organisation_id) == organisation_id)
     return _rows(session, statement)
@@ -108,6 +116,20 @@ def list_purchases(
     found = session.scalars(statement).all()
     batches = batches_by_id(session, batch_ids=[purchase.batch_id for purchase in found])
     return [PurchaseRow(purchase, batches[purchase.batch_id]) for purchase in found]
+
+
+def get_purchase(session: Session, *, purchase_id: UUID) -> PurchaseRow:
+    """Give one purchase.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    found = session.get(Purchase, purchase_id)
+    if found is None:
+        raise NotFound(what="purchase", key=purchase_id)
+    return PurchaseRow(found, batches_by_id(session, batch_ids=[found.batch_id])[found.batch_id])
 
 
 def list_cash(session: Session, *, organisation_id: UUID) -> list[tuple[str, int]]:

@@ -17,10 +17,13 @@ from registry.tables.monitoring import MonitoringReport, MonitoringRequest, Revi
 from registry.tables.projects import Project
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
+
+    from registry.domain.roles import Actor
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,31 @@ def get_report(session: Session, *, report_id: UUID) -> ReportRow:
     return rows[0]
 
 
-def list_queue(session: Session, *, limit: int, after: UUID | None = None) -> list[ReportRow]:
-    """Give the reports that wait or are in review, the oldest first, those after `after`."""
+def list_queue(
+    session: Session, *, verifier: Actor, at: datetime, limit: int, after: UUID | None = None
+) -> list[ReportRow]:
+    """Give the reports that this verifier may take or has taken, the oldest first.
+
+    Left out: reports of the verifier's own organisation, and those in the running review of
+    somebody else; one whose lease ended before `at` is there again.
+    """
+    held = (
+        select(Review)
+        .where(
+            col(Review.report_id) == col(MonitoringReport.id),
+            col(Review.released_at).is_(None),
+            col(Review.leased_until) > at,
+            col(Review.verifier_id) != verifier.user_id,
+        )
+        .exists()
+    )
     statement = (
         _readable()
-        .where(col(MonitoringReport.state).in_(("queued", "in_review")))
+        .where(
+            col(MonitoringReport.state).in_(("queued", "in_review")),
+            col(Project.organisation_id) != verifier.organisation_id,
+            ~held,
+        )
         .order_by(col(MonitoringReport.id))
         .limit(limit)
     )

@@ -1,6 +1,6 @@
-"""Projects and areas as readers see them: lists by key, one project, its boundaries, its totals.
+"""Projects and areas as readers see them: lists by key, one project, its boundaries.
 
-Reads only; imports tables, domain and errors. Order: values, lists, one project, areas, totals.
+Reads only; imports tables, domain and errors. Order: values, lists, one project, areas.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from sqlmodel import col
 
 from registry.errors import NotFound
 from registry.tables.accounts import Organisation
-from registry.tables.credits import Batch, CreditBlock
 from registry.tables.projects import Area, Project
 
 if TYPE_CHECKING:
@@ -147,20 +146,3 @@ def _area_row(area: Area, geojson: str) -> AreaRow:
 def last_day(days: Range[date]) -> date | None:
     """Give the last day inside a span whose upper bound is outside; None if it is open."""
     return None if days.upper is None else days.upper - timedelta(days=1)
-
-
-def kilograms_by_state(
-    session: Session, *, project_ids: Sequence[UUID]
-) -> dict[UUID, dict[str, int]]:
-    """Give each project's minted kilograms by the state they are in now; nothing minted: absent."""
-    size = func.sum(func.upper(CreditBlock.serials) - func.lower(CreditBlock.serials))
-    statement = (
-        select(col(Batch.project_id), col(CreditBlock.state), size)
-        .join(CreditBlock, col(CreditBlock.batch_id) == col(Batch.id))
-        .where(col(Batch.project_id).in_(project_ids))
-        .group_by(col(Batch.project_id), col(CreditBlock.state))
-    )
-    totals: dict[UUID, dict[str, int]] = {}
-    for project_id, state, kilograms in session.execute(statement):
-        totals.setdefault(project_id, {})[state] = int(kilograms)
-    return totals

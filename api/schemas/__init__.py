@@ -1,0 +1,1 @@
+"""What comes in and what goes out, one file a feature; routes and pages build answers here."""
