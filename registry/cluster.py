@@ -155,7 +155,7 @@ def start_cluster(directory: Path) -> Cluster:
                 _create(place, programs)
             _start(place, programs)
         if not place.prepared.exists():
-            _make_databases(cluster)
+            _prepare(cluster, place)
             place.prepared.write_text("roles, databases and extensions exist\n")
         return cluster
 
@@ -382,9 +382,7 @@ def _start(place: Place, programs: Path) -> None:
 def _explain(place: Place, programs: Path, text: str) -> None:
     """Turn what the server said into a sentence with the fix."""
     if "No space left on device" in text:
-        free = shutil.disk_usage(place.home).free
-        wanted = max(START_BYTES, free)
-        raise DiskFull(path=place.home, free_mb=free // 10**6, wanted_mb=wanted // 10**6)
+        _want_room(place, shutil.disk_usage(place.home).free + START_BYTES)
     if "could not bind Unix address" in text or f'{SOCKET_NAME}.lock" already exists' in text:
         raise SocketTaken(socket=place.socket_dir / SOCKET_NAME)
     if "incompatible with" in text:
@@ -412,9 +410,21 @@ def _run(place: Place, *argv: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _prepare(cluster: Cluster, place: Place) -> None:
+    """Make what the databases need; a fault on the way becomes a sentence."""
+    import psycopg  # noqa: PLC0415 (late: status and stop need no driver)
+
+    try:
+        _make_databases(cluster)
+    except psycopg.Error as error:
+        _want_room(place, NEW_CLUSTER_BYTES)
+        reason = str(error).partition("\n")[0]
+        raise StartFailed(action="make its databases", reason=reason, log=place.log) from error
+
+
 def _make_databases(cluster: Cluster) -> None:
     """Create roles, databases and extensions that are not there yet."""
-    import psycopg  # noqa: PLC0415 (late: status and stop need no driver)
+    import psycopg  # noqa: PLC0415
     from psycopg import sql  # noqa: PLC0415
 
     def connect(database: str) -> psycopg.Connection:
