@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg import sql
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
@@ -189,5 +190,11 @@ def _require_environment(connection: Connection, asked: str) -> None:
 
 
 def _set_app_password(connection: Connection, password: str) -> None:
-    statement = text("SELECT format('ALTER ROLE amanar_app PASSWORD %L', CAST(:given AS text))")
-    connection.exec_driver_sql(connection.execute(statement, {"given": password}).scalar_one())
+    """Set the password; a plain cursor, for SQLAlchemy's would read a percent sign in it."""
+    statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+        sql.Identifier(APP_ROLE), sql.Literal(password)
+    )
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise TypeError(driver)
+    driver.execute(statement)

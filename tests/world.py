@@ -6,6 +6,8 @@ call sends a command id of its own.
 
 from __future__ import annotations
 
+from datetime import date
+from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ from shapely import box
 from registry.db import session_scope
 from registry.domain.ids import new_id
 from registry.domain.roles import Actor, Role, system_actor
-from registry.services import accounts, projects
+from registry.services import accounts, monitoring, periods, projects
+from registry.tables.projects import Area
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
 
     from registry.settings import Settings
-    from registry.tables.projects import Area, Project
+    from registry.tables.monitoring import MonitoringReport, MonitoringRequest
+    from registry.tables.projects import Project
 
 SETUP = system_actor("setup")
+WORKER = system_actor("monitor-area")
 
 
 class World:
@@ -105,6 +110,86 @@ class World:
         area = projects.NewArea(**chosen)
         with session_scope(self.settings) as session:
             return projects.add_area(session, actor=developer, command_id=new_id(), area=area)
+
+    def land(self, developer: Actor, **fields: Any) -> Area:
+        """Register a project with one area on land that nobody has yet."""
+        lon = 20 + next(self._next) * 0.05
+        return self.area(developer, self.project(developer, **fields), square(lon, 45))
+
+    def request(self, developer: Actor, area: Area, **fields: Any) -> MonitoringRequest:
+        """Ask for an area to be measured, 2016 to 2018 unless other days are given."""
+        chosen: dict[str, Any] = {
+            "area_id": area.id,
+            "start": date(2016, 1, 1),
+            "end": date(2018, 12, 31),
+            "catalog": "data/samples/catalog/catalog.json",
+            "collection": "sentinel-2-l2a",
+        }
+        request = monitoring.NewRequest(**(chosen | fields))
+        with session_scope(self.settings) as session:
+            return monitoring.request_monitoring(
+                session, actor=developer, command_id=new_id(), request=request
+            )
+
+    def report(self, request: MonitoringRequest, **removals: Any) -> MonitoringReport:
+        """Take the oldest request, which must be this one, and file an estimate for it.
+
+        Any field of `estimate_of` may be given: kind, net, buffer, digest.
+        """
+        worker = f"worker-{next(self._next)}"
+        with session_scope(self.settings) as session:
+            taken = monitoring.take_request(session, actor=WORKER, worker=worker)
+            if taken is None or taken.id != request.id:
+                message = f"the oldest request is {taken and taken.id}, not {request.id}"
+                raise LookupError(message)
+        with session_scope(self.settings) as session:
+            area = session.get_one(Area, request.area_id)
+            return monitoring.submit_report(
+                session,
+                actor=WORKER,
+                request_id=request.id,
+                worker=worker,
+                estimate=estimate_of(request, area, **removals),
+                evidence_uri="sha256:" + "e7" * 32,
+            )
+
+
+def estimate_of(
+    request: MonitoringRequest,
+    area: Area,
+    *,
+    kind: str = "demonstration",
+    net: float = 100.0,
+    buffer: float = 12.0,
+    digest: str | None = None,
+) -> dict[str, Any]:
+    """Write the part of an `amanar.estimate/1` document that the registry reads."""
+    previous = request.parameters.get("previous_net_tco2e") or 0
+    creditable = max(0.0, net - previous - buffer)
+    return {
+        "schema": "amanar.estimate/1",
+        "kind": kind,
+        "environment": "sandbox",
+        "digest": digest or "sha256:" + sha256(request.id.bytes).hexdigest(),
+        "methodology": {
+            "id": request.methodology,
+            "conformity": "not-assessed",
+            "unconfirmed": [],
+        },
+        "boundary": {"area_ha": area.area_ha},
+        "period": {
+            "start": str(periods.first_day(request.period)),
+            "end": str(periods.last_day(request.period)),
+        },
+        "removals_tco2e": {
+            "net": net,
+            "previous": previous,
+            "buffer": buffer,
+            "buffer_base": net,
+            "creditable": creditable,
+        },
+        "quality": [],
+    }
 
 
 def square(lon: float, lat: float, *, side: float = 0.01) -> Polygon:
