@@ -18,13 +18,19 @@ from geo.aoi import read_boundary
 from geo.errors import BadInput
 from geo.plots import read_plots
 from geo.project import read_project
+from registry.adapters.evidence_store import EvidenceStore
+from registry.services.documents import NewDocument, record_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy.orm import Session
     from starlette.datastructures import UploadFile
 
     from geo.types import Boundary, Plot
+    from registry.domain.roles import Actor
+    from registry.settings import Settings
+    from registry.tables.projects import Document
 
 NAME_MAX_CHARS = 100
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -82,6 +88,15 @@ def plots_of(upload: UploadFile) -> PlotsFile:
         return PlotsFile(content, name, read_plots(content))
     except BadInput as fault:
         raise _renamed(fault, "the plots file", name) from fault
+
+
+def store_plots(session: Session, *, actor: Actor, read: PlotsFile, settings: Settings) -> Document:
+    """Keep a plots file that was read: the bytes in the evidence store, then the row."""
+    sha256 = EvidenceStore(settings.evidence_dir).put_bytes(read.content)
+    document = NewDocument(
+        sha256=sha256, name=read.name, media_type="text/csv", size_bytes=len(read.content)
+    )
+    return record_document(session, actor=actor, document=document)
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:

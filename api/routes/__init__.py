@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from api.routes.accounts import router as accounts
 from api.routes.audit import router as audit
 from api.routes.credits import router as certified
+from api.routes.evidence import router as evidence
 from api.routes.health import router as health
 from api.routes.market import router as market
 from api.routes.monitoring import router as monitoring
@@ -16,6 +17,7 @@ ALL: tuple[APIRouter, ...] = (
     accounts,
     projects,
     monitoring,
+    evidence,
     verification,
     certified,
     market,

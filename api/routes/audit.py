@@ -8,13 +8,16 @@ from starlette.responses import PlainTextResponse, Response
 from api.deps import SettingsDep, Transaction
 from api.paging import LIMIT_DEFAULT, After, Limit, first_rows, key_of, whole
 from api.schemas.audit import (
+    Broken,
     Checkpoint,
     CheckpointAnswer,
     ConsistencyAnswer,
     Event,
     EventsAnswer,
+    InvariantsAnswer,
     ProofAnswer,
 )
+from registry import invariants
 from registry.adapters import signing
 from registry.domain import claims
 from registry.errors import InvalidValue, NotFound
@@ -109,4 +112,16 @@ def read_consistency(
         first=first,
         second=second,
         consistency_proof=[step.hex() for step in path],
+    )
+
+
+@router.get("/invariants", operation_id="check_invariants")
+def check_invariants(session: Transaction, settings: SettingsDep) -> InvariantsAnswer:
+    """Check now what must always hold: sums, tiles, hashes, checkpoints. Open to all."""
+    broken = invariants.run(session)
+    return InvariantsAnswer(
+        environment=settings.environment,
+        holds=not broken,
+        checked=[check.name for check in invariants.INVARIANTS],
+        broken=[Broken(invariant=one.name, says=one.sentence, ids=list(one.ids)) for one in broken],
     )

@@ -14,12 +14,14 @@ from api.schemas.projects import (
     AreaAnswer,
     AreasAnswer,
     BoundaryAnswer,
+    PlotsAnswer,
     Project,
     ProjectAnswer,
     ProjectBody,
     ProjectsAnswer,
 )
 from api.wire import Line
+from registry.domain.roles import Action
 from registry.queries import credits as credit_rows
 from registry.queries import projects as rows
 from registry.services import projects
@@ -105,6 +107,39 @@ def add_area(
         repairs=list(boundary.repairs),
         geometry=row.geometry,
         **Area.of(row).model_dump(),
+    )
+
+
+@router.post(
+    "/projects/{code}/plots", status_code=status.HTTP_201_CREATED, operation_id="add_plots"
+)
+def add_plots(
+    code: str,
+    file: Annotated[UploadFile, File(description="CSV; one line a measurement.")],
+    *,
+    session: Transaction,
+    actor: Acting,
+    settings: SettingsDep,
+) -> PlotsAnswer:
+    """Upload field plots, `plot_id,lon,lat,date,area_ha,agb_t_per_ha[,stratum]`.
+
+    Every bad row is named at once. The file is known by its content, so it needs no command id.
+    """
+    actor.require(Action.REQUEST_MONITORING)
+    project = rows.get_project(session, code=code).project
+    actor.require_own(
+        project.organisation_id, action=Action.REQUEST_MONITORING, what=f"project {project.code}"
+    )
+    read = intake.plots_of(file)
+    stored = intake.store_plots(session, actor=actor, read=read, settings=settings)
+    return PlotsAnswer(
+        environment=settings.environment,
+        sha256=stored.sha256,
+        name=stored.name,
+        measurements=len(read.plots),
+        plots=len({plot.plot_id for plot in read.plots}),
+        measured_from=min(plot.measured_on for plot in read.plots),
+        measured_to=max(plot.measured_on for plot in read.plots),
     )
 
 
