@@ -63,6 +63,19 @@ def prefect_environment(settings: Settings, *, api_url: str | None = None) -> di
 
 
 @contextlib.contextmanager
+def in_prefect(settings: Settings) -> Iterator[None]:
+    """Make this process one that runs flows: on the server that the settings name, or our own.
+
+    Enter it before Prefect is first imported. The variables stay: Prefect reads them only once.
+    """
+    with contextlib.ExitStack() as stack:
+        api_url = settings.prefect_api_url or stack.enter_context(prefect_server(settings))
+        os.environ.update(prefect_environment(settings, api_url=api_url))
+        os.environ.update(settings.variables())
+        yield
+
+
+@contextlib.contextmanager
 def prefect_server(settings: Settings) -> Iterator[str]:
     """Run a Prefect server for the length of the block; give its API's address.
 

@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     """The same database as its owner; used for migrations only."""
     prefect_database_url: str | None = None
     """Prefect's own database; none means an SQLite file in `state_dir`."""
+    prefect_api_url: str | None = None
+    """A standing Prefect server; none means that the work starts one of its own."""
+    dask_scheduler: Literal["threads", "processes", "distributed"] = "threads"
+    """Where arrays are computed; changes the time, never the digest."""
+    dask_workers: int | None = Field(default=None, ge=1)
+    """Threads or processes; none means one a core."""
     state_dir: Path = ROOT / ".amanar"
     """Private cluster, keys, logs of a development machine."""
     evidence_dir: Path = ROOT / ".amanar" / "evidence"
@@ -83,6 +89,17 @@ class Settings(BaseSettings):
             message = "AMANAR_DATABASE_URL must not be the owner's: use the role amanar_app"
             raise ValueError(message)
         return self
+
+    def variables(self) -> dict[str, str]:
+        """Give the environment variables from which another process makes the same settings."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            f"AMANAR_{name.upper()}": value.get_secret_value()
+            if isinstance(value, SecretStr)
+            else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
 
     def url(self) -> str:
         """Give the application's database URL, or say which variable is missing."""
