@@ -278,7 +278,7 @@ def _log_faults(session: Session) -> Iterator[str]:
         .outerjoin(LogLeaf, col(LogLeaf.event_seq) == col(AuditEvent.seq))
         .order_by(col(LogLeaf.leaf_index).nulls_last())
         .execution_options(populate_existing=True)
-    ).tuples()
+    )
     tree = Tree()
     for event, index in rows:
         if _leaf_of(event) != event.leaf_sha256:

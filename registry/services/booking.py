@@ -293,5 +293,5 @@ def _blocks_of(session: Session, *, batch_id: UUID, account: Account) -> list[_B
             col(CreditBlock.account_id) == account.id,
         )
         .order_by(func.lower(col(CreditBlock.serials)))
-    ).tuples()
+    )
     return [_Block(block_id, as_run(serials)) for block_id, serials in rows]

@@ -289,7 +289,7 @@ def balances(session: Session, *, organisation_id: UUID) -> list[BalanceRow]:
         .join(Account, col(Account.id) == col(Balance.account_id))
         .where(col(Account.organisation_id) == organisation_id, col(Balance.amount) != 0)
         .order_by(col(Account.kind), col(Balance.unit))
-    ).tuples()
+    )
     return [
         BalanceRow(
             account_kind=kind,

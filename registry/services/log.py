@@ -147,17 +147,13 @@ def prove(session: Session, *, action: str, subject: str) -> Inclusion | None:
     -------
     None if there is no such event, or it is not sealed yet.
     """
-    found = (
-        session.execute(
-            select(AuditEvent, col(LogLeaf.leaf_index))
-            .join(LogLeaf, col(LogLeaf.event_seq) == col(AuditEvent.seq))
-            .where(col(AuditEvent.subject) == subject, col(AuditEvent.action) == action)
-            .order_by(col(AuditEvent.seq))
-            .limit(1)
-        )
-        .tuples()
-        .first()
-    )
+    found = session.execute(
+        select(AuditEvent, col(LogLeaf.leaf_index))
+        .join(LogLeaf, col(LogLeaf.event_seq) == col(AuditEvent.seq))
+        .where(col(AuditEvent.subject) == subject, col(AuditEvent.action) == action)
+        .order_by(col(AuditEvent.seq))
+        .limit(1)
+    ).first()
     if found is None:
         return None
     event, index = found

@@ -125,7 +125,7 @@ def queue(session: Session, *, actor: Actor, limit: int = 50) -> list[QueueItem]
         )
         .order_by(col(MonitoringReport.created_at), col(MonitoringReport.id))
         .limit(limit)
-    ).tuples()
+    )
     return [_item(report, project, review, actor=actor, at=at) for report, project, review in rows]
 
 
