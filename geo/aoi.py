@@ -81,7 +81,7 @@ def read_boundary(
         raw = read_raw(content)
         features = _choose(raw, chosen)
         repairs: list[str] = []
-        polygons = _polygons(raw, features, repairs)
+        polygons = _polygons(raw, features, repairs=repairs)
         geometry = _one_area(polygons, repairs)
         area_ha = geodesic_area_ha(geometry)
         _check_area(area_ha)
@@ -138,7 +138,7 @@ def _choose(raw: RawFile, wanted: str | None) -> list[RawFeature]:
 
 
 def _polygons(
-    raw: RawFile, features: Sequence[RawFeature], repairs: list[str]
+    raw: RawFile, features: Sequence[RawFeature], *, repairs: list[str]
 ) -> list[shapely.Polygon]:
     others = sorted({kind for feature in features for kind in feature.others})
     rings = [polygon for feature in features for polygon in feature.polygons]
@@ -155,7 +155,9 @@ def _polygons(
     if any(ring.ndim == 2 and ring.shape[1] > 2 for polygon in rings for ring in polygon):  # noqa: PLR2004  # (point, 3)
         repairs.append("Heights were dropped.")
     to_wgs84 = _ToWgs84(raw.crs or "")
-    return [_polygon([to_wgs84(ring) for ring in polygon], raw, repairs) for polygon in rings]
+    return [
+        _polygon([to_wgs84(ring) for ring in polygon], raw, repairs=repairs) for polygon in rings
+    ]
 
 
 class _ToWgs84:
@@ -218,7 +220,7 @@ def _check_range(points: NDArray[np.float64], crs: CRS) -> None:
 
 
 def _polygon(
-    rings: Sequence[NDArray[np.float64]], raw: RawFile, repairs: list[str]
+    rings: Sequence[NDArray[np.float64]], raw: RawFile, *, repairs: list[str]
 ) -> shapely.Polygon:
     clean = [_clean_ring(ring, repairs) for ring in rings]
     polygon = shapely.Polygon(clean[0], clean[1:])

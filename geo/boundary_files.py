@@ -327,7 +327,7 @@ def _from_shapefile(parts: Mapping[str, bytes]) -> RawFile:
     with tempfile.TemporaryDirectory() as folder:
         for suffix, content in parts.items():
             Path(folder, f"boundary{suffix}").write_bytes(content)
-        return _from_table(Path(folder, "boundary.shp"), "shapefile", "Add its .prj file")
+        return _from_table(Path(folder, "boundary.shp"), "shapefile", crs_fix="Add its .prj file")
 
 
 def _from_geopackage(content: bytes) -> RawFile:
@@ -337,7 +337,9 @@ def _from_geopackage(content: bytes) -> RawFile:
         path = Path(folder, "boundary.gpkg")
         path.write_bytes(content)
         _check_geopackage(path)
-        return _from_table(path, "GeoPackage", "Give the layer its coordinate reference system")
+        return _from_table(
+            path, "GeoPackage", crs_fix="Give the layer its coordinate reference system"
+        )
 
 
 def _check_geopackage(path: Path) -> None:
@@ -364,7 +366,7 @@ def _check_geopackage(path: Path) -> None:
         )
 
 
-def _from_table(path: Path, kind: str, crs_fix: str) -> RawFile:
+def _from_table(path: Path, kind: str, *, crs_fix: str) -> RawFile:
     import geopandas as gpd  # noqa: PLC0415  # 1 s to import; GeoJSON and KML do without
     from pyogrio.errors import DataSourceError, FieldError  # noqa: PLC0415
 
@@ -380,7 +382,9 @@ def _from_table(path: Path, kind: str, crs_fix: str) -> RawFile:
     if table.crs is None:
         raise FileFault(problem="has no coordinate reference system", fix=crs_fix)
     columns = {str(name).lower(): name for name in table.columns if name != table.geometry.name}
-    features = tuple(_table_feature(row, columns, table.geometry.name) for _, row in _rows(table))
+    features = tuple(
+        _table_feature(row, columns, geometry_column=table.geometry.name) for _, row in _rows(table)
+    )
     return RawFile(kind, features, table.crs.to_wkt(), winding=False)
 
 
@@ -389,7 +393,7 @@ def _rows(table: Any) -> Iterator[tuple[Any, Any]]:
     return rows
 
 
-def _table_feature(row: Any, columns: Mapping[str, Any], geometry_column: str) -> RawFeature:
+def _table_feature(row: Any, columns: Mapping[str, Any], *, geometry_column: str) -> RawFeature:
     facts = {name: row[column] for name, column in columns.items()}
     geometry = row[geometry_column]
     polygons: list[Polygon] = []

@@ -71,7 +71,7 @@ def find_scenes(
         bbox=(west, south, east, north),
         days=(period.start, period.end),
     )
-    items, refused, seen = _read_items(documents, collection, period)
+    items, refused, seen = _read_items(documents, collection, period=period)
     if not items:
         raise _nothing_found(collection, period, seen=seen, refused=refused)
     inside, outside = _over_area(items, boundary)
@@ -93,7 +93,7 @@ def find_scenes(
 
 
 def _read_items(
-    documents: Iterable[FoundDocument], collection: str, period: Period
+    documents: Iterable[FoundDocument], collection: str, *, period: Period
 ) -> tuple[list[ItemRecord], list[Refusal], int]:
     """Give the items of the period, the unreadable ones, and how many were looked at."""
     items, refused, seen = [], [], 0

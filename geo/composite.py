@@ -53,8 +53,8 @@ def seasons_in(period: Period, season: str) -> tuple[Season, ...]:
     for year in range(period.start.year, period.end.year + 1):
         if crosses and year == date.min.year:
             continue
-        start = _day(year - 1 if crosses else year, first_month, first_day)
-        end = _day(year, last_month, last_day)
+        start = _day(year - 1 if crosses else year, first_month, day=first_day)
+        end = _day(year, last_month, day=last_day)
         if period.start <= start and end <= period.end:
             seasons.append(Season(year=year, start=start, end=end))
     if len(seasons) < ENDS:
@@ -66,7 +66,7 @@ def seasons_in(period: Period, season: str) -> tuple[Season, ...]:
     return tuple(seasons)
 
 
-def _day(year: int, month: int, day: int) -> date:
+def _day(year: int, month: int, *, day: int) -> date:
     return date(year, month, min(day, calendar.monthrange(year, month)[1]))
 
 
@@ -105,21 +105,24 @@ def seasonal_median(
     int16, dims (season, y, x), lazy: the middle look, or the mean of the middle two rounded half
     to even. -32768 is missing, never 0.
     """
-    data = _per_season(median_block, series, seasons, scenes, np.int16, min_looks=min_looks)
-    return _labelled(data, series, seasons, str(series.name))
+    data = _per_season(
+        median_block, series, seasons=seasons, scenes=scenes, dtype=np.int16, min_looks=min_looks
+    )
+    return _labelled(data, series, seasons=seasons, name=str(series.name))
 
 
 def seasonal_looks(
     series: xr.DataArray, *, seasons: Sequence[Season], scenes: Sequence[Scene]
 ) -> xr.DataArray:
     """Count the clear looks of each pixel in each season; uint16, dims (season, y, x), lazy."""
-    data = _per_season(looks_block, series, seasons, scenes, np.uint16)
-    return _labelled(data, series, seasons, "looks")
+    data = _per_season(looks_block, series, seasons=seasons, scenes=scenes, dtype=np.uint16)
+    return _labelled(data, series, seasons=seasons, name="looks")
 
 
 def _per_season(
     function: Callable[..., Any],
     series: xr.DataArray,
+    *,
     seasons: Sequence[Season],
     scenes: Sequence[Scene],
     dtype: type[np.generic],
@@ -144,7 +147,7 @@ def _by_day(positions: Sequence[int], scenes: Sequence[Scene]) -> tuple[tuple[in
 
 
 def _labelled(
-    data: da.Array, series: xr.DataArray, seasons: Sequence[Season], name: str
+    data: da.Array, series: xr.DataArray, *, seasons: Sequence[Season], name: str
 ) -> xr.DataArray:
     kept = {key: series.coords[key] for key in ("y", "x", "spatial_ref") if key in series.coords}
     coords = {"season": [season.year for season in seasons], **kept}

@@ -132,7 +132,7 @@ def loss_between_seasons(
             continue
         if seen_years:
             fall = np.where(known & (best >= VEGETATED), best - layer, 0)
-            patches = _patches(fall >= drop, weights, min_patch_ha)
+            patches = _patches(fall >= drop, weights, min_patch_ha=min_patch_ha)
             new = patches & (lost_in == 0)
             lost_in[new] = season.year
             years = (seen_years[-1], season.year)
@@ -158,7 +158,7 @@ def _sum_m2(weights: NDArray[np.float64], where: NDArray[np.bool_]) -> float:
 
 
 def _patches(
-    lost: NDArray[np.bool_], weights: NDArray[np.float64], min_patch_ha: float
+    lost: NDArray[np.bool_], weights: NDArray[np.float64], *, min_patch_ha: float
 ) -> NDArray[np.bool_]:
     """Keep the groups of touching pixels that are large enough, in pixels and in hectares."""
     labels, count = ndimage.label(lost, structure=_NEIGHBOURS)

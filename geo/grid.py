@@ -67,11 +67,11 @@ def choose_grid(
     """
     first = geoboxes[0]
     if all(share_grid(first, other) for other in geoboxes[1:]) and is_upright(first):
-        return _window_over(geometry, first, margin)
+        return _window_over(geometry, first, margin=margin)
     pixel_m = max(1.0, float(round(min(pixel_size_m(geobox) for geobox in geoboxes))))
     crs = local_utm(geometry)
     return _window_over(
-        geometry, GeoBox((1, 1), Affine(pixel_m, 0, 0, 0, -pixel_m, 0), crs), margin
+        geometry, GeoBox((1, 1), Affine(pixel_m, 0, 0, 0, -pixel_m, 0), crs), margin=margin
     )
 
 
@@ -116,7 +116,7 @@ def local_utm(geometry: BaseGeometry) -> CRS:
     return CRS(f"EPSG:{(32600 if centre.y >= 0 else 32700) + zone}")
 
 
-def _window_over(geometry: BaseGeometry, grid: GeoBox, margin: int) -> GeoBox:
+def _window_over(geometry: BaseGeometry, grid: GeoBox, *, margin: int) -> GeoBox:
     west, south, east, north = project(geometry, crs_of(grid)).bounds
     t = grid.transform
     left, right = math.floor((west - t.c) / t.a), math.ceil((east - t.c) / t.a)
@@ -169,12 +169,12 @@ def span_over(source: GeoBox, target: GeoBox, *, pad: int = 1) -> Span | None:
     columns, rows = [c for c, _ in corners], [r for _, r in corners]
     if not all(map(math.isfinite, [*columns, *rows])):
         return None
-    top, bottom = _clip(min(rows), max(rows), pad, source.shape[0])
-    left, right = _clip(min(columns), max(columns), pad, source.shape[1])
+    top, bottom = _clip(min(rows), max(rows), pad=pad, size=source.shape[0])
+    left, right = _clip(min(columns), max(columns), pad=pad, size=source.shape[1])
     return Span((top, bottom), (left, right)) if top < bottom and left < right else None
 
 
-def _clip(low: float, high: float, pad: int, size: int) -> tuple[int, int]:
+def _clip(low: float, high: float, *, pad: int, size: int) -> tuple[int, int]:
     first = math.floor(low + _ALIGNMENT) - pad
     last = math.ceil(high - _ALIGNMENT) + pad
     return max(first, 0), min(last, size)

@@ -64,7 +64,7 @@ def formulas() -> Mapping[str, IndexFormula]:
     return dict(_FORMULAS)
 
 
-def _normalised(name: str, title: str, roles: tuple[str, str], source: str) -> IndexFormula:
+def _normalised(name: str, title: str, *, roles: tuple[str, str], source: str) -> IndexFormula:
     """Register (a - b) / (a + b)."""
     first, second = roles
     return register(
@@ -82,20 +82,20 @@ def _normalised(name: str, title: str, roles: tuple[str, str], source: str) -> I
 NDVI = _normalised(
     "ndvi",
     "Normalised difference vegetation index, (nir - red) / (nir + red)",
-    ("nir", "red"),
-    "Rouse et al. 1974, NASA SP-351",
+    roles=("nir", "red"),
+    source="Rouse et al. 1974, NASA SP-351",
 )
 NDMI = _normalised(
     "ndmi",
     "Normalised difference moisture index, (nir - swir16) / (nir + swir16)",
-    ("nir", "swir16"),
-    "Wilson & Sader 2002, Remote Sensing of Environment 80:385; Gao 1996, ibid. 58:257",
+    roles=("nir", "swir16"),
+    source="Wilson & Sader 2002, Remote Sensing of Environment 80:385; Gao 1996, ibid. 58:257",
 )
 NBR = _normalised(
     "nbr",
     "Normalised burn ratio, (nir - swir22) / (nir + swir22)",
-    ("nir", "swir22"),
-    "Key & Benson 2006, USDA RMRS-GTR-164",
+    roles=("nir", "swir22"),
+    source="Key & Benson 2006, USDA RMRS-GTR-164",
 )
 EVI = register(
     IndexFormula(
@@ -110,7 +110,7 @@ EVI = register(
 
 
 def unavailable_because(
-    formula: IndexFormula, card: SensorCard, scenes: Sequence[Scene]
+    formula: IndexFormula, card: SensorCard, *, scenes: Sequence[Scene]
 ) -> str | None:
     """Say why an index cannot be formed from these scenes; None where it can."""
     had = [{asset.role for asset in scene.assets} for scene in scenes]
@@ -191,8 +191,8 @@ def _constant(part: Mapping[str, int], scales: Mapping[str, tuple[Fraction, Frac
 def index_series(
     formula: IndexFormula,
     inputs: xr.Dataset,
-    clear: xr.DataArray,
     *,
+    clear: xr.DataArray,
     scenes: Sequence[Scene],
     card: SensorCard,
 ) -> xr.DataArray:
@@ -255,8 +255,8 @@ def index_block(
         usable = clear[number].copy()
         for layer, lowest in zip(layers, exact.lowest_dn, strict=True):
             usable &= (layer >= max(lowest, valid_dn[0])) & (layer <= valid_dn[1])
-        upper = _combine(layers, exact.numerator, exact.numerator_constant) * NDVI_SCALE
-        lower = _combine(layers, exact.denominator, exact.denominator_constant)
+        upper = _combine(layers, exact.numerator, constant=exact.numerator_constant) * NDVI_SCALE
+        lower = _combine(layers, exact.denominator, constant=exact.denominator_constant)
         usable &= (lower > 0) & (np.abs(upper) <= NDVI_SCALE * lower)
         np.copyto(lower, 1, where=~usable)
         rounded = np.rint(upper / lower)
@@ -265,7 +265,7 @@ def index_block(
 
 
 def _combine(
-    layers: Sequence[NDArray[np.int32]], factors: Sequence[int], constant: int
+    layers: Sequence[NDArray[np.int32]], factors: Sequence[int], *, constant: int
 ) -> NDArray[np.int64]:
     total = np.full(layers[0].shape, constant, dtype=np.int64)
     for layer, factor in zip(layers, factors, strict=True):

@@ -37,6 +37,9 @@ MIN_SAMPLE = 2
 
 AGB_UNIT = "t/ha"
 
+_NO_SPREAD = 1e-9
+"""Relative range of a predictor that is rounding only."""
+
 
 @dataclass(frozen=True)
 class MapAssisted:
@@ -208,32 +211,38 @@ def difference_estimator(
     )
 
 
-def leave_one_out_residuals(predictor: Sequence[float], response: Sequence[float]) -> list[float]:
-    """Residual of each point from the straight line fitted on all the others.
-
-    e_i / (1 - h_i) with h_i the leverage: exact for least squares, no refitting.
+def fit_line(predictor: Sequence[float], response: Sequence[float]) -> tuple[float, float]:
+    """Least-squares line, intercept and slope.
 
     Raises
     ------
     BadInput
-        Where the predictor does not vary, or one point alone carries the slope.
+        Where the predictor does not vary: no line goes through one point.
     """
-    x = np.asarray(predictor, dtype=np.float64)
-    y = np.asarray(response, dtype=np.float64)
-    _need(len(x) - 1, "a line with one point left out")
-    centred = x - math.fsum(x) / len(x)
-    spread = math.fsum(centred**2)
-    varies = float(np.ptp(x)) > 1e-9 * float(np.max(np.abs(x)))
-    leverage = 1 / len(x) + centred**2 / spread if varies else np.ones_like(x)
-    if np.any(leverage >= 1 - 1e-9):
+    _need(len(predictor), "a line")
+    x, y = np.asarray(predictor, dtype=np.float64), np.asarray(response, dtype=np.float64)
+    mean_x, mean_y = math.fsum(x) / len(x), math.fsum(y) / len(y)
+    if float(np.ptp(x)) <= _NO_SPREAD * float(np.max(np.abs(x))):
         raise BadInput(
             what="the plots' index values",
             problem="do not vary enough to fit a line",
             fix="Give plots over a range of biomass, or a model card.",
         )
-    slope = math.fsum(centred * y) / spread
-    fitted = math.fsum(y) / len(y) + slope * centred
-    return [float(value) for value in (y - fitted) / (1 - leverage)]
+    slope = math.fsum((x - mean_x) * (y - mean_y)) / math.fsum((x - mean_x) ** 2)
+    return mean_y - slope * mean_x, slope
+
+
+def lines_without_each(
+    predictor: Sequence[float], response: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Fit the line once for each point, on all the others: for residuals of an internal model."""
+    return [
+        fit_line(
+            [x for other, x in enumerate(predictor) if other != left_out],
+            [y for other, y in enumerate(response) if other != left_out],
+        )
+        for left_out in range(len(predictor))
+    ]
 
 
 def assign_plots(plots: Sequence[Plot], *, t0: date, end: date) -> PlotEnds:

@@ -99,7 +99,7 @@ def archive(
             else:
                 files.update(outcome)
                 progress(f"scene {number} of {len(scenes)} archived: {scene.item_id}")
-    _write_index(target, files, refused, grid)
+    _write_index(target, files, refused=refused, grid=grid)
     return tuple(refused)
 
 
@@ -148,7 +148,7 @@ def _is_complete(path: Path, place: str) -> bool:
 
 
 def _write_index(
-    target: Path, files: Mapping[str, Any], refused: Sequence[Refusal], grid: GeoBox
+    target: Path, files: Mapping[str, Any], *, refused: Sequence[Refusal], grid: GeoBox
 ) -> None:
     index = {
         "schema": INDEX_SCHEMA,
@@ -237,9 +237,11 @@ def open_inputs(
     roles = sorted({entry["role"] for entry in files.values()})
     variables = {}
     for role in roles:
-        sources = [_source(scene, role, files, Path(inputs_dir)) for scene in scenes]
+        sources = [
+            _source(scene, role, files=files, inputs_dir=Path(inputs_dir)) for scene in scenes
+        ]
         if any(source is not None for source in sources):
-            array = _lazy(tuple(sources), grid, plan)
+            array = _lazy(tuple(sources), grid, plan=plan)
             present = [int(source is not None) for source in sources]
             variables[role] = (("time", "y", "x"), array, {"present": present})
     dataset = xr.Dataset(variables, coords=_coordinates(scenes))
@@ -263,7 +265,9 @@ def with_grid(dataset: xr.Dataset, grid: GeoBox) -> xr.Dataset:
     return result
 
 
-def _source(scene: Scene, role: str, files: Mapping[str, Any], inputs_dir: Path) -> _Source | None:
+def _source(
+    scene: Scene, role: str, *, files: Mapping[str, Any], inputs_dir: Path
+) -> _Source | None:
     asset = scene.asset(role)
     entry = files.get(f"{scene.folder}/{asset.file_name}") if asset is not None else None
     if asset is None or entry is None:
@@ -278,6 +282,7 @@ def _source(scene: Scene, role: str, files: Mapping[str, Any], inputs_dir: Path)
 def _lazy(
     sources: tuple[_Source | None, ...],
     grid: GeoBox,
+    *,
     plan: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> da.Array:
     chunks = ((len(sources),), *plan)
@@ -301,13 +306,15 @@ def _read_block(
             continue
         if source.grid not in known:
             known[source.grid] = source_indices(source.grid, grid, rows=rows, columns=columns)
-        _fill(block[number], source, *known[source.grid])
+        at_row, at_column = known[source.grid]
+        _fill(block[number], source, at_row=at_row, at_column=at_column)
     return block
 
 
 def _fill(
     target: NDArray[np.int32],
     source: _Source,
+    *,
     at_row: NDArray[np.int64],
     at_column: NDArray[np.int64],
 ) -> None:

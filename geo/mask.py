@@ -46,7 +46,7 @@ def clear_pixels(inputs: xr.Dataset, rule: MaskRule, *, pixel_m: float) -> xr.Da
     if rule.rule == "none":
         data = da.ones(template.shape, chunks=template.chunks, dtype=bool)
     elif rule.rule == "scl":
-        data = _scl(inputs["quality"].data, rule, pixel_m)
+        data = _scl(inputs["quality"].data, rule, pixel_m=pixel_m)
     else:
         data = over_blocks(qa_clear, inputs["quality"].data, rule=rule, dtype=np.bool_)
         if "saturation" in inputs:
@@ -56,7 +56,7 @@ def clear_pixels(inputs: xr.Dataset, rule: MaskRule, *, pixel_m: float) -> xr.Da
     return xr.DataArray(data, dims=template.dims, coords=template.coords, name="clear")
 
 
-def _scl(quality: da.Array, rule: MaskRule, pixel_m: float) -> da.Array:
+def _scl(quality: da.Array, rule: MaskRule, *, pixel_m: float) -> da.Array:
     reach = math.ceil(rule.dilate_m / pixel_m - 1e-6)
     if reach == 0 or not rule.dilate_classes:
         return over_blocks(scl_clear, quality, rule=rule, reach=0, dtype=np.bool_)

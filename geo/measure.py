@@ -120,11 +120,11 @@ def measure(
     clear = clear_pixels(inputs, card.mask, pixel_m=pixel_size_m(grid))
     medians, unavailable = {}, []
     for formula in formulas().values():
-        reason = unavailable_because(formula, card, kept)
+        reason = unavailable_because(formula, card, scenes=kept)
         if reason is not None:
             unavailable.append(reason)
             continue
-        index = index_series(formula, inputs, clear, scenes=kept, card=card)
+        index = index_series(formula, inputs, clear=clear, scenes=kept, card=card)
         medians[formula.name] = seasonal_median(
             index, seasons=seasons, scenes=kept, min_looks=card.min_looks
         )

@@ -154,12 +154,14 @@ def plan_scenes(
     in_season = [search.scenes[n] for n in positions]
     progress(f"{len(in_season)} of {len(search.scenes)} scenes lie in a season {chosen}")
     folder = folder_of(source)
-    scenes, grid, refused = _open_headers(in_season, folder, search.card, boundary)
+    scenes, grid, refused = _open_headers(in_season, folder, card=search.card, boundary=boundary)
     if search.card.offset_rule == "sentinel-2":
-        scenes, unsettled = _settle_offsets(scenes, folder, search.card, (boundary, grid))
+        scenes, unsettled = _settle_offsets(
+            scenes, folder, card=search.card, place=(boundary, grid)
+        )
         refused += unsettled
     if not scenes:
-        raise _nothing_usable(collection, refused, chosen)
+        raise _nothing_usable(collection, refused, season=chosen)
     findings += _empty_season_findings(seasons, scenes)
     refused = sorted([*search.refused, *refused], key=lambda r: (str(r.observed_on), r.item_id))
     return ScenePlan(
@@ -205,7 +207,7 @@ def _empty_season_findings(seasons: Sequence[Season], scenes: Sequence[Scene]) -
     return findings
 
 
-def _nothing_usable(collection: str, refused: Sequence[Refusal], season: str) -> BadInput:
+def _nothing_usable(collection: str, refused: Sequence[Refusal], *, season: str) -> BadInput:
     reasons = "; ".join(f"{entry.item_id}: {entry.reason}" for entry in refused[:3])
     return BadInput(
         what=f"collection {collection}",
@@ -215,7 +217,7 @@ def _nothing_usable(collection: str, refused: Sequence[Refusal], season: str) ->
 
 
 def _open_headers(
-    scenes: Sequence[Scene], folder: str, card: SensorCard, boundary: Boundary
+    scenes: Sequence[Scene], folder: str, *, card: SensorCard, boundary: Boundary
 ) -> tuple[list[Scene], GeoBox, list[Refusal]]:
     """Open the red band of each scene; give the readable scenes and the grid they are put on."""
 
@@ -242,7 +244,7 @@ def _open_headers(
     ]
     refused = [found for found in headers if isinstance(found, Refusal)]
     if not good:
-        raise _nothing_usable(scenes[0].collection if scenes else "", refused, "asked for")
+        raise _nothing_usable(scenes[0].collection if scenes else "", refused, season="asked for")
     grid = choose_grid(boundary.geometry, [found.geobox for _, found in good])
     reach = int(np.ceil(card.mask.dilate_m / pixel_size_m(grid)))
     if reach > MARGIN_PIXELS:
@@ -257,7 +259,7 @@ def _reaches(geobox: GeoBox, boundary: Boundary) -> bool:
 
 
 def _settle_offsets(
-    scenes: Sequence[Scene], folder: str, card: SensorCard, place: tuple[Boundary, GeoBox]
+    scenes: Sequence[Scene], folder: str, *, card: SensorCard, place: tuple[Boundary, GeoBox]
 ) -> tuple[list[Scene], list[Refusal]]:
     boundary, grid = place
     sample = _sample_grid(boundary, grid)
@@ -265,7 +267,7 @@ def _settle_offsets(
 
     def settle(scene: Scene) -> Scene | Refusal:
         try:
-            clear = _clear_dn(scene, folder, card, sample, inside)
+            clear = _clear_dn(scene, folder, card=card, sample=sample, inside=inside)
             witness = pixel_witness(**clear) if clear else None
             present = (*scene.witnesses, *([witness] if witness else []))
             return settle_offset(scene, present)
@@ -309,6 +311,7 @@ def _inside(boundary: Boundary, sample: GeoBox) -> NDArray[np.bool_]:
 def _clear_dn(
     scene: Scene,
     folder: str,
+    *,
     card: SensorCard,
     sample: GeoBox,
     inside: NDArray[np.bool_],
@@ -316,7 +319,7 @@ def _clear_dn(
     """Give blue, red and nir of the clear pixels inside the area; empty where one is missing."""
     layers = {}
     for role in ("blue", "red", "nir", QUALITY):
-        layer = _on_sample(scene, role, folder, sample)
+        layer = _on_sample(scene, role, folder=folder, sample=sample)
         if layer is None:
             return {}
         layers[role] = layer
@@ -327,7 +330,7 @@ def _clear_dn(
     return {role: layer[use] for role, layer in layers.items()}
 
 
-def _on_sample(scene: Scene, role: str, folder: str, sample: GeoBox) -> NDArray[np.int64] | None:
+def _on_sample(scene: Scene, role: str, *, folder: str, sample: GeoBox) -> NDArray[np.int64] | None:
     asset = scene.asset(role)
     part = read_over(asset.address(folder), sample, band=asset.band) if asset else None
     if part is None:

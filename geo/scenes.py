@@ -184,7 +184,7 @@ def _band_asset(
         scale = exact_decimal(band.scale) if band.scale is not None else scale
         offset = exact_decimal(band.offset) if band.offset is not None else offset
     elif card.recognise is not None:
-        _must_agree(card, band, role)
+        _must_agree(card, band, role=role)
     nodata = band.nodata if card.scale_from == "item" else card.nodata
     return SceneAsset(
         role=role,
@@ -197,7 +197,7 @@ def _band_asset(
     )
 
 
-def _must_agree(card: SensorCard, band: BandRecord, role: str) -> None:
+def _must_agree(card: SensorCard, band: BandRecord, *, role: str) -> None:
     scale, offset = card.exact_scale()
     if band.scale is not None and exact_decimal(band.scale) != scale:
         raise UnusableItem(reason=f"its {role} has scale {band.scale}, {card.id} has {card.scale}")

@@ -84,7 +84,7 @@ def item_documents(
         )
     if any(link.get("rel") == "search" for link in _links(document)):
         return _api_items(root, collection, bbox=bbox, days=days)
-    return _static_items(root, document, collection)
+    return _static_items(root, document, collection=collection)
 
 
 def folder_of(source: str) -> str:
@@ -140,7 +140,7 @@ def _links(document: Json) -> list[Json]:
     return [link for link in found if isinstance(link, Mapping) and link.get("href")]
 
 
-def _targets(document: Json, base: str, rel: str) -> list[str]:
+def _targets(document: Json, base: str, *, rel: str) -> list[str]:
     targets = []
     for link in _links(document):
         if link.get("rel") == rel:
@@ -151,17 +151,17 @@ def _targets(document: Json, base: str, rel: str) -> list[str]:
     return targets
 
 
-def _static_items(root: str, document: Json, collection: str) -> Iterator[FoundDocument]:
-    start, seen = _find_collection(root, document, collection)
+def _static_items(root: str, document: Json, *, collection: str) -> Iterator[FoundDocument]:
+    start, seen = _find_collection(root, document, collection=collection)
     if start is None:
-        raise _no_such_collection(root, collection, seen)
+        raise _no_such_collection(root, collection, ids=seen)
     addresses = list(dict.fromkeys(_item_addresses(*start)))
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         yield from pool.map(_read_item_document, addresses)
 
 
 def _find_collection(
-    root: str, document: Json, collection: str
+    root: str, document: Json, *, collection: str
 ) -> tuple[tuple[str, Json] | None, list[str]]:
     """Walk breadth first; give the collection's address and document, and the ids met."""
     waiting, visited, ids = deque([(root, document)]), {root}, []
@@ -171,7 +171,7 @@ def _find_collection(
             ids.append(str(node.get("id")))
             if node.get("id") == collection:
                 return (address, node), ids
-        for target in _targets(node, address, "child"):
+        for target in _targets(node, address, rel="child"):
             if target not in visited:
                 visited.add(target)
                 try:
@@ -181,7 +181,7 @@ def _find_collection(
     return None, ids
 
 
-def _no_such_collection(root: str, collection: str, ids: list[str]) -> BadInput:
+def _no_such_collection(root: str, collection: str, *, ids: list[str]) -> BadInput:
     return BadInput(
         what=f"collection {collection}",
         problem=f"is not in {root}",
@@ -194,8 +194,8 @@ def _item_addresses(address: str, document: Json) -> Iterator[str]:
     waiting, visited = deque([(address, document)]), {address}
     while waiting:
         base, node = waiting.popleft()
-        yield from _targets(node, base, "item")
-        for target in _targets(node, base, "child"):
+        yield from _targets(node, base, rel="item")
+        for target in _targets(node, base, rel="child"):
             if target in visited or len(visited) > MAX_CATALOGS:
                 continue
             visited.add(target)
@@ -229,7 +229,7 @@ def _api_items(
         client = Client.open(address, timeout=TIMEOUT_SECONDS)
         ids = [found.id for found in client.get_collections()]
         if collection not in ids:
-            raise _no_such_collection(address, collection, ids)
+            raise _no_such_collection(address, collection, ids=ids)
         search = client.search(
             collections=[collection], bbox=bbox, datetime="/".join(day.isoformat() for day in days)
         )
