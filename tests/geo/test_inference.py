@@ -16,7 +16,8 @@ from geo.inference import (
     assign_plots,
     ci90,
     difference_estimator,
-    leave_one_out_residuals,
+    fit_line,
+    lines_without_each,
     relative_half_width,
     sample_mean,
     stock_change,
@@ -150,7 +151,7 @@ class TestMapAssisted:
         assert difference_estimator([1.0, 2], [1.0, 2], map_mean=3).relative_efficiency is None
 
 
-class TestLeaveOneOut:
+class TestLines:
     @given(
         st.lists(
             st.tuples(st.integers(0, 9000), st.floats(0, 400)),
@@ -159,22 +160,24 @@ class TestLeaveOneOut:
             unique_by=lambda pair: pair[0],
         )
     )
-    def test_is_what_refitting_without_the_point_gives(
+    def test_leaving_one_out_agrees_with_the_leverage_formula(
         self, pairs: list[tuple[int, float]]
     ) -> None:
+        """Second implementation: e_i / (1 - h_i) on the line through all points."""
         x = np.array([pair[0] / 10_000 for pair in pairs])
         y = np.array([pair[1] for pair in pairs])
         assume(np.ptp(np.sort(x)[1:-1]) > 0.01)
-        residuals = leave_one_out_residuals(list(x), list(y))
-        for left_out in range(len(x)):
-            kept = np.arange(len(x)) != left_out
-            line = stats.linregress(x[kept], y[kept])
-            refitted = y[left_out] - (line.intercept + line.slope * x[left_out])
-            assert residuals[left_out] == pytest.approx(refitted, abs=1e-5, rel=1e-6)
+        whole = stats.linregress(x, y)
+        centred = x - x.mean()
+        leverage = 1 / len(x) + centred**2 / (centred**2).sum()
+        expected = (y - whole.intercept - whole.slope * x) / (1 - leverage)
+        lines = lines_without_each(list(x), list(y))
+        found = [b - (a0 + a1 * a) for a, b, (a0, a1) in zip(x, y, lines, strict=True)]
+        assert found == pytest.approx(list(expected), abs=1e-6, rel=1e-6)
 
     def test_an_index_that_does_not_vary_is_refused(self) -> None:
         with pytest.raises(BadInput, match="do not vary enough"):
-            leave_one_out_residuals([0.8, 0.8, 0.8], [1.0, 2.0, 3.0])
+            fit_line([0.8, 0.8, 0.8], [1.0, 2.0, 3.0])
 
 
 class TestEnds:
