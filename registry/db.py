@@ -61,11 +61,15 @@ def _engine(url: str, lock_timeout_ms: int) -> Engine:
 
 
 def connect_args(lock_timeout_ms: int = 10_000) -> dict[str, str]:
-    """Give libpq options: UTC, a bounded wait for locks, no transaction left idle for ever."""
+    """Give libpq options: UTC, a bounded wait for locks, no transaction left idle for ever.
+
+    No JIT: it takes 0.1 s to compile the claim of an area's cells, which then runs in 0.01 s.
+    """
     chosen = {
         "timezone": "UTC",
         "lock_timeout": str(lock_timeout_ms),
         "idle_in_transaction_session_timeout": "600000",
+        "jit": "off",
     }
     return {"options": " ".join(f"-c {name}={value}" for name, value in chosen.items())}
 

@@ -52,8 +52,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cluster() -> Iterator[Cluster]:
     """Run a private PostgreSQL whose database `amanar` is migrated: the template of the clones."""
     with throwaway_cluster() as running:
+        _let_the_disk_be_late(running)
         db.migrate(running.owner_url)
         yield running
+
+
+def _let_the_disk_be_late(cluster: Cluster) -> None:
+    """Commit to the operating system only: a killed server loses nothing, a power cut would."""
+    with psycopg.connect(cluster.conninfo(ADMIN_ROLE, "postgres"), autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("ALTER SYSTEM SET full_page_writes = off")
+        admin.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture
