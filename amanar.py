@@ -23,6 +23,7 @@ from geo.errors import BadInput, GeoError
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from registry.settings import Settings
@@ -40,6 +41,14 @@ app.add_typer(database, name="db")
 
 class BadSettings(RegistryError):
     """The settings cannot be used: {problems}."""
+
+
+class DatabaseAway(RegistryError):
+    """The database of AMANAR_DATABASE_URL cannot be used: {reason}. Start or mend it."""
+
+
+class PortTaken(RegistryError):
+    """Cannot listen on {host} port {port}: {reason}. End the program that has it, or choose another port with --port or AMANAR_PORT."""  # noqa: E501 (one message, one line)
 
 
 # --- the way out ---------------------------------------------------------------------------------
@@ -112,6 +121,8 @@ def _settings() -> "Settings":
 
 def _database() -> "Settings":
     """Give settings with a migrated database, starting this clone's own where none is named."""
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415
+
     from registry.cluster import with_database  # noqa: PLC0415
     from registry.db import check_ready, migrate  # noqa: PLC0415
     from registry.errors import NotMigrated  # noqa: PLC0415
@@ -124,6 +135,8 @@ def _database() -> "Settings":
             raise
         migrate(settings.owner_url(), environment=settings.environment)
         check_ready(settings)
+    except OperationalError as error:
+        raise DatabaseAway(reason=str(error.orig).partition("\n")[0]) from error
     return settings
 
 
@@ -166,6 +179,7 @@ def estimate(
     Needs no database. Progress goes to stderr; stdout carries the document or nothing.
     """
     from geo.estimate import run_estimate  # noqa: PLC0415
+
     from geo.request import EstimateRequest  # noqa: PLC0415
 
     request = EstimateRequest(
@@ -188,8 +202,11 @@ def work(
     *, once: Annotated[bool, typer.Option("--once", help="End when no request waits.")] = False
 ) -> None:
     """Take monitoring requests and measure them, under a Prefect server of our own."""
+    import signal  # noqa: PLC0415
+
     from flows.worker import work as take_requests  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))  # end Prefect in order
     take_requests(_database(), once=once, progress=_say)
 
 
@@ -238,11 +255,49 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
-    """Serve the API and the pages."""
-    from api.server import serve as listen  # noqa: PLC0415
+    """Serve the API and the pages, and do what falls due: seal the log every few seconds."""
+    import threading  # noqa: PLC0415
+
+    import uvicorn  # noqa: PLC0415
+
+    from api.main import create_app  # noqa: PLC0415
 
     settings = _database()
-    listen(settings, host=host or settings.host, port=settings.port if port is None else port)
+    listening = _listen(host or settings.host, settings.port if port is None else port)
+    address = "http://{}:{}".format(*listening.getsockname())
+    threading.Thread(target=_keep_jobs_done, args=(settings,), daemon=True).start()
+    _say(f"Amanar serves at {address}")
+    config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> "socket.socket":
+    """Take the port before anything else is done."""
+    import socket  # noqa: PLC0415
+
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        raise PortTaken(host=host, port=port, reason=error.strerror) from error
+    return taken
+
+
+def _keep_jobs_done(settings: "Settings") -> None:
+    """Work on the queue as long as the process lives, also after the database was away."""
+    import logging  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    from registry.jobs import run_worker  # noqa: PLC0415
+
+    while True:
+        try:
+            run_worker(settings, install_signal_handlers=False)
+        except Exception:
+            logging.getLogger("amanar.jobs").exception("the jobs stopped; again in 5 s")
+        time.sleep(5)
 
 
 @app.command()
@@ -261,7 +316,8 @@ def seal() -> None:
     """Seal the log: order what was recorded and sign a checkpoint."""
     from registry.jobs import seal_now  # noqa: PLC0415
 
-    print(seal_now(_database()))
+    sealed = seal_now(_database())
+    print(f"sealed: {sealed.tree_size} leaves" if sealed else "nothing new to seal")
 
 
 # --- the database --------------------------------------------------------------------------------

@@ -1,26 +1,23 @@
 """A Prefect server of our own: offline, no telemetry, started and stopped by us.
 
-Imports the standard library, httpx and `registry.settings`; never Prefect itself, which reads its
-environment when it is first imported. Order: the environment, the server, its end.
+Imports httpx, processes and `registry.settings`; never Prefect itself, which reads its environment
+when it is first imported. Order: the environment, this process, the server.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 
+from flows.processes import enter_environment, free_port, near_hosts, running
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 
 START_WAIT_S = 180.0
 """A first start migrates Prefect's database: 13 s measured on 2 cores, more on a busy machine."""
-
-STOP_WAIT_S = 15.0
 
 
 class PrefectNotStarted(RegistryError):
@@ -40,7 +35,7 @@ def prefect_environment(settings: Settings, *, api_url: str | None = None) -> di
     """Give the variables of every Prefect process of ours.
 
     Nothing leaves the machine: no telemetry (the first two), no fall-back server, no profile of
-    the user's own.
+    the user's own, no proxy between us and our own server.
     """
     home = settings.state_dir.absolute() / "prefect"
     sqlite = f"sqlite+aiosqlite:///{home / 'prefect.db'}"
@@ -55,10 +50,9 @@ def prefect_environment(settings: Settings, *, api_url: str | None = None) -> di
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_CLI_PROMPT": "false",
+        "NO_PROXY": near_hosts(),
+        "no_proxy": near_hosts(),
     }
-    near = [os.environ.get("NO_PROXY"), os.environ.get("no_proxy"), "127.0.0.1,localhost"]
-    direct = ",".join(filter(None, near))  # a proxy cannot reach our loopback
-    given |= {"NO_PROXY": direct, "no_proxy": direct}
     return given | ({"PREFECT_API_URL": api_url} if api_url else {})
 
 
@@ -70,8 +64,7 @@ def in_prefect(settings: Settings) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         api_url = settings.prefect_api_url or stack.enter_context(prefect_server(settings))
-        os.environ.update(prefect_environment(settings, api_url=api_url))
-        os.environ.update(settings.variables())
+        enter_environment(prefect_environment(settings, api_url=api_url) | settings.variables())
         yield
 
 
@@ -79,8 +72,7 @@ def in_prefect(settings: Settings) -> Iterator[None]:
 def prefect_server(settings: Settings) -> Iterator[str]:
     """Run a Prefect server for the length of the block; give its API's address.
 
-    It listens on a free port of the loopback only and ends with the block, with this process
-    (also a killed one, on Linux) and on Ctrl-C.
+    It listens on a free port of the loopback only.
 
     Raises
     ------
@@ -89,51 +81,17 @@ def prefect_server(settings: Settings) -> Iterator[str]:
     """
     home = settings.state_dir.absolute() / "prefect"
     home.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     api_url = f"http://127.0.0.1:{port}/api"
     log = home / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            die_with_parent(command),
-            env={**os.environ, **prefect_environment(settings)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us, and we end it in order
-        )
-    try:
-        _await_health(process, api_url, log)
+    with running(command, variables=prefect_environment(settings), log=log) as process:
+        _await_health(process, api_url, log=log)
         yield api_url
-    finally:
-        end_process(process)
 
 
-def die_with_parent(command: list[str]) -> list[str]:
-    """Wrap a command so that the kernel ends it when this process dies (Linux, prctl(2))."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else command
-
-
-def end_process(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children: asked first, killed after a while."""
-    for how, patience_s in ((signal.SIGTERM, STOP_WAIT_S), (signal.SIGKILL, STOP_WAIT_S)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
-            return
-
-
-def _free_port() -> int:
-    """Ask the kernel for a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_health(process: subprocess.Popen[bytes], api_url: str, log: Path) -> None:
+def _await_health(process: subprocess.Popen[bytes], api_url: str, *, log: Path) -> None:
     """Wait until the server answers."""
     deadline = time.monotonic() + START_WAIT_S
     reason = "it does not answer"

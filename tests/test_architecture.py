@@ -150,8 +150,8 @@ def test_only_the_settings_read_the_environment() -> None:
         for path in _sources(tests=False)
         if "os.environ" in path.read_text() or "getenv" in path.read_text()
     }
-    # It hands its own environment, with Prefect's variables in it, to the processes it starts.
-    assert readers <= {"flows/prefect_server.py"}
+    # It hands our environment on to the processes that it starts.
+    assert readers <= {"flows/processes.py"}
 
 
 def test_every_library_that_the_brief_names_is_called_in_production_code() -> None:
