@@ -188,7 +188,7 @@ BEGIN
     SELECT CASE kind WHEN 'holding' THEN 'active' ELSE kind END INTO holder
     FROM account WHERE id = NEW.account_id;
     IF holder IS DISTINCT FROM NEW.state THEN
-        RAISE EXCEPTION 'a % block cannot lie in a % account', NEW.state, holder
+        RAISE EXCEPTION 'a % block cannot lie in an account of % blocks', NEW.state, holder
             USING ERRCODE = 'integrity_constraint_violation', TABLE = 'credit_block',
                   CONSTRAINT = 'state_fits_account';
     END IF;
