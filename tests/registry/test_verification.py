@@ -212,18 +212,8 @@ class TestApprove:
 
     def test_approval_by_hand_in_sql_is_refused(self, books: Books) -> None:
         report = books.report()
-        with (
-            pytest.raises(DBAPIError, match="without a review that says so"),
-            session_scope(books.settings) as session,
-        ):
-            session.execute(text("UPDATE monitoring_report SET state = 'approved'"))
-            audit.record(
-                session,
-                actor=books.verifier,
-                action="test:report:approve",
-                subject=f"monitoring_report:{report.id}",
-                content={},
-            )
+        with pytest.raises(DBAPIError, match="without a review that says so"):
+            _approve_by_hand(books, report)
         assert state_of(books, report) == "queued"
 
 
@@ -263,3 +253,15 @@ class TestIndicative:
         books.take(report)
         with pytest.raises(InvalidValue, match="approved or refused"):
             books.decide(report, "opinion")
+
+
+def _approve_by_hand(books: Books, report: MonitoringReport) -> None:
+    with session_scope(books.settings) as session:
+        session.execute(text("UPDATE monitoring_report SET state = 'approved'"))
+        audit.record(
+            session,
+            actor=books.verifier,
+            action="test:report:approve",
+            subject=f"monitoring_report:{report.id}",
+            content={},
+        )
