@@ -124,7 +124,7 @@ def _database() -> "Settings":
     from sqlalchemy.exc import OperationalError  # noqa: PLC0415
 
     from registry.cluster import with_database  # noqa: PLC0415
-    from registry.db import check_ready, migrate  # noqa: PLC0415
+    from registry.db import check_ready  # noqa: PLC0415
     from registry.errors import NotMigrated  # noqa: PLC0415
 
     settings = with_database(_settings())
@@ -133,11 +133,22 @@ def _database() -> "Settings":
     except NotMigrated:
         if settings.database_owner_url is None:
             raise
-        migrate(settings.owner_url(), environment=settings.environment)
+        _migrate(settings)
         check_ready(settings)
     except OperationalError as error:
         raise DatabaseAway(reason=str(error.orig).partition("\n")[0]) from error
     return settings
+
+
+def _migrate(settings: "Settings") -> None:
+    """Bring the schema up to date; the application's role gets the password of its address."""
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    from registry.db import APP_ROLE, migrate  # noqa: PLC0415
+
+    address = make_url(settings.url())
+    password = address.password if address.username == APP_ROLE else None
+    migrate(settings.owner_url(), environment=settings.environment, app_password=password)
 
 
 # --- measuring -----------------------------------------------------------------------------------
@@ -179,7 +190,6 @@ def estimate(
     Needs no database. Progress goes to stderr; stdout carries the document or nothing.
     """
     from geo.estimate import run_estimate  # noqa: PLC0415
-
     from geo.request import EstimateRequest  # noqa: PLC0415
 
     request = EstimateRequest(
@@ -376,10 +386,8 @@ def reset(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = F
 def migrate() -> None:
     """Bring the schema of the database up to date, as its owner."""
     from registry.cluster import with_database  # noqa: PLC0415
-    from registry.db import migrate as bring_up_to_date  # noqa: PLC0415
 
-    settings = with_database(_settings())
-    bring_up_to_date(settings.owner_url(), environment=settings.environment)
+    _migrate(with_database(_settings()))
 
 
 if __name__ == "__main__":

@@ -47,33 +47,42 @@ class NotMeasured(RegistryError):
 
 
 @flow(name="monitor-area", persist_result=False, validate_parameters=False)
-def monitor_area(lease_seconds: float = LEASE_S) -> str | None:
-    """Take the oldest waiting request, measure it and file the report.
+def monitor_area(at_most: int = 1, lease_seconds: float = LEASE_S) -> list[str]:
+    """Take the oldest waiting requests, one after the other; measure each and file its report.
+
+    Parameters
+    ----------
+    at_most
+        Requests to take; it ends earlier where none waits.
+    lease_seconds
+        After that long without a heartbeat another worker may take the request.
 
     Returns
     -------
-    The report's id, or None where no request waits. A request whose lease was lost meanwhile is
-    left to whoever has it.
+    The reports' ids. A request whose lease was lost meanwhile is left to whoever has it.
 
     Raises
     ------
     NotMeasured
-        After the reason was written on the request, in one sentence.
+        At the end, where requests failed; the reason stands on each, in one sentence.
     """
     settings = with_database(Settings())
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-    lease = take(settings, worker=worker, lease_seconds=lease_seconds)
-    if lease is None:
-        return None
-    try:
-        with kept(lease):
-            return _measure(lease)
-    except LeaseLost:
-        return None
-    except Exception as error:
-        reason = _reason(error)
-        _fail(lease, reason)
-        raise NotMeasured(request_id=lease.request_id, reason=reason) from error
+    reports: list[str] = []
+    failed: list[NotMeasured] = []
+    for _ in range(at_most):
+        lease = take(settings, worker=worker, lease_seconds=lease_seconds)
+        if lease is None:
+            break
+        try:
+            reports.append(measure(lease))
+        except NotMeasured as error:
+            failed.append(error)
+        except LeaseLost:
+            continue
+    if failed:
+        raise failed[0]
+    return reports
 
 
 def take(settings: Settings, *, worker: str, lease_seconds: float = LEASE_S) -> Lease | None:
@@ -93,8 +102,29 @@ def artefacts(settings: Settings) -> ArtefactStore:
     return ArtefactStore(settings.state_dir.absolute() / "artefacts")
 
 
-def _measure(lease: Lease) -> str:
-    """Go through the stages, each a task with what the one before it left."""
+def measure(lease: Lease) -> str:
+    """Measure the request of a lease and give the report's id.
+
+    Raises
+    ------
+    NotMeasured
+        After the reason was written on the request.
+    LeaseLost
+        If another worker has the request by now.
+    """
+    try:
+        with kept(lease):
+            return _through_the_stages(lease)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        reason = _reason(error)
+        _fail(lease, reason)
+        raise NotMeasured(request_id=lease.request_id, reason=reason) from error
+
+
+def _through_the_stages(lease: Lease) -> str:
+    """Run each stage as a task, with what the one before it left."""
     asked = gather_inputs(str(lease.request_id))
     plan = plan_area(asked)
     inputs = archive_area(plan)

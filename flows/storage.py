@@ -34,12 +34,6 @@ def key_of(kind: str, inputs: Mapping[str, Any]) -> str:
     return f"{kind}-{hashlib.sha256(canonical.encode()).hexdigest()[:32]}"
 
 
-def file_sha256(path: Path) -> str:
-    """Hash a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def path_of(uri: str) -> Path:
     """Give the local path of a `file:` URI."""
     return Path(unquote(urlsplit(uri).path))
