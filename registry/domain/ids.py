@@ -4,13 +4,17 @@ import secrets
 import time
 from uuid import UUID
 
+NS_PER_MS = 1_000_000
+
 
 def new_id() -> UUID:
-    """Make a UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
+    """Make a UUIDv7: 48 bits of Unix milliseconds, 12 bits of the rest of one, 62 random bits.
 
-    Source: RFC 9562, section 5.7.
+    Ids made one after the other by one machine sort in that order (steps of 0.24 microseconds).
+
+    Source: RFC 9562, sections 5.7 and 6.2, method 3.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    random = secrets.randbits(74)
-    value = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | (random >> 62) << 64
-    return UUID(int=value | 0b10 << 62 | random & (1 << 62) - 1)
+    milliseconds, rest_ns = divmod(time.time_ns(), NS_PER_MS)
+    part = rest_ns * 4096 // NS_PER_MS
+    value = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | part << 64
+    return UUID(int=value | 0b10 << 62 | secrets.randbits(62))
