@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from geo.errors import BadInput
 from geo.grid import chunk_plan, grid_from_json, grid_to_json, source_indices
 from geo.raster_io import (
     UnreadableRaster,
+    array_digest,
     pixel_digest,
     read_header,
     read_over,
@@ -87,6 +89,7 @@ def archive(
         try:
             return _archive_scene(scene, target, folder=folder, grid=grid, roles=roles)
         except UnreadableRaster as error:
+            shutil.rmtree(target / scene.folder, ignore_errors=True)  # no half of a scene stays
             return Refusal(scene.item_id, error.clause, scene.observed_on)
 
     files: dict[str, Any] = {}
@@ -119,32 +122,29 @@ def _archive_scene(
 
 def _archive_asset(asset: SceneAsset, path: Path, *, folder: str, grid: GeoBox) -> dict[str, Any]:
     place = json.dumps([asset.href, asset.band, grid_to_json(grid)])
-    if not _is_complete(path, place):
+    kept = _kept(path, place)
+    if kept is None:
         part = read_over(asset.address(folder), grid, band=asset.band)
         if part is None:
             raise UnreadableRaster(path=asset.href, reason="does not reach the area")
         tags = {_INPUT_TAG: place}
         write_cog(path, part.values, geobox=part.geobox, nodata=asset.nodata, tags=tags)
-    header = read_header(str(path))
-    return {
-        "grid": grid_to_json(header.geobox),
-        "dtype": header.dtype,
-        "sha256": sha256_file(path),
-        "pixels_sha256": pixel_digest(path),
-    }
+        digest = array_digest(part.values, geobox=part.geobox, nodata=asset.nodata)
+        kept = {"grid": grid_to_json(part.geobox), "pixels_sha256": digest}
+    return {**kept, "sha256": sha256_file(path)}
 
 
-def _is_complete(path: Path, place: str) -> bool:
-    """Whether an earlier run wrote this very window and it can be read to the end."""
+def _kept(path: Path, place: str) -> dict[str, Any] | None:
+    """Describe the file of an earlier run, if it holds this very window and can be read."""
     if not path.exists():
-        return False
+        return None
     try:
-        if read_header(str(path)).tags.get(_INPUT_TAG) != place:
-            return False
-        pixel_digest(path)
+        header = read_header(str(path))
+        if header.tags.get(_INPUT_TAG) != place:
+            return None
+        return {"grid": grid_to_json(header.geobox), "pixels_sha256": pixel_digest(path)}
     except UnreadableRaster:
-        return False
-    return True
+        return None
 
 
 def _write_index(

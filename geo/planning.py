@@ -287,7 +287,7 @@ def _settle_offsets(
 def _sample_grid(boundary: Boundary, grid: GeoBox) -> GeoBox:
     """Give the window of at most 512 x 512 pixels around a point inside the area."""
     centre = project(boundary.geometry.representative_point(), crs_of(grid))
-    column, row = ~grid.transform * shapely.get_coordinates(centre)[0]
+    column, row = ~grid.transform @ shapely.get_coordinates(centre)[0]
     starts = [
         max(0, min(int(middle) - WITNESS_PIXELS // 2, size - WITNESS_PIXELS))
         for middle, size in zip((row, column), grid.shape, strict=True)
