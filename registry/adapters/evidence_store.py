@@ -93,7 +93,9 @@ class EvidenceStore:
         for path in sorted(directory.rglob("*")):
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 raise InvalidValue(
-                    what="evidence", problem=f"{path.name} is no file", fix="Put in the file itself"
+                    what="evidence",
+                    problem=f"{path.name} is no file",
+                    fix="Put in the file.",
                 )
             if path.is_file():
                 name = path.relative_to(directory).as_posix()

@@ -82,7 +82,7 @@ def create_organisation(
     actor.require(Action.ADMIT)
     _require_country(country)
     if not name.strip():
-        raise InvalidValue(what="name", problem="it is empty", fix="Give the organisation's name")
+        raise InvalidValue(what="name", problem="it is empty", fix="Give the organisation's name.")
 
     def do() -> commands.Result:
         made = Organisation(name=name.strip(), country=country)
@@ -444,19 +444,19 @@ def _hash(secret: str) -> str:
 def _require_country(country: str) -> None:
     if not re.fullmatch("[A-Z]{2}", country):
         problem = f"{country!r} is no ISO 3166-1 alpha-2 code"
-        raise InvalidValue(what="country", problem=problem, fix="Two capital letters, such as RO")
+        raise InvalidValue(what="country", problem=problem, fix="Two capital letters, such as RO.")
 
 
 def _require_person(person: NewPerson, email: str) -> None:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
         raise InvalidValue(
-            what="email", problem=f"{person.email!r} is no address", fix="Write name@host"
+            what="email", problem=f"{person.email!r} is no address", fix="Write name@host."
         )
     if not person.roles:
-        raise InvalidValue(what="roles", problem="there is none", fix="Give at least one role")
+        raise InvalidValue(what="roles", problem="there is none", fix="Give at least one role.")
     if person.password is not None and len(person.password) < SHORTEST_PASSWORD:
         raise InvalidValue(
             what="password",
             problem=f"it has {len(person.password)} characters",
-            fix=f"Choose at least {SHORTEST_PASSWORD}",
+            fix=f"Choose at least {SHORTEST_PASSWORD}.",
         )

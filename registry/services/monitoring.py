@@ -385,7 +385,7 @@ def _active_area(session: Session, area_id: UUID) -> Area:
     if area is None:
         raise NotFound(what="area", key=area_id)
     if area.state == "withdrawn":
-        what, fix = f"area {area.name}", "Choose an active area"
+        what, fix = f"area {area.name}", "Choose an active area."
         raise InvalidValue(what=what, problem="it was withdrawn", fix=fix)
     return area
 
@@ -395,7 +395,7 @@ def _require_inside(period: Range[date], area: Area) -> None:
         raise InvalidValue(
             what="period",
             problem=f"{period_text(period)} is not inside the time of area {area.name}",
-            fix="Choose days in which this boundary counts",
+            fix="Choose days in which this boundary counts.",
         )
 
 
@@ -413,7 +413,7 @@ def _with_before(parameters: Mapping[str, Any], before: Verified | None) -> dict
         given = parameters.get(name)
         if given is not None and given != value:
             problem = f"{given} is given, the register knows {value}"
-            raise InvalidValue(what=name, problem=problem, fix="Leave it out")
+            raise InvalidValue(what=name, problem=problem, fix="Leave it out.")
     return {**parameters, **(known if before is not None else {})}
 
 

@@ -102,14 +102,14 @@ def require_next(period: Range[date], before: Verified | None) -> None:
 def first_day(period: Range[date]) -> date:
     """Give the first day of a bounded period."""
     if period.lower is None:
-        raise InvalidValue(what="period", problem="it has no first day", fix="Give both days")
+        raise InvalidValue(what="period", problem="it has no first day", fix="Give both days.")
     return period.lower
 
 
 def last_day(period: Range[date]) -> date:
     """Give the last day, inside, of a bounded period."""
     if period.upper is None:
-        raise InvalidValue(what="period", problem="it has no last day", fix="Give both days")
+        raise InvalidValue(what="period", problem="it has no last day", fix="Give both days.")
     return period.upper - timedelta(days=1)
 
 

@@ -257,7 +257,7 @@ def boundary_of(area: Area) -> MultiPolygon:
     """Give an area's boundary as it was stored: WGS 84 longitude and latitude."""
     geometry = to_shape(area.geom)
     if not isinstance(geometry, MultiPolygon):
-        raise InvalidValue(what="area", problem="it is no multipolygon", fix="Report this fault")
+        raise InvalidValue(what="area", problem="it is no multipolygon", fix="Report this fault.")
     return geometry
 
 
@@ -278,18 +278,18 @@ def normal_boundary(geometry: Polygon | MultiPolygon) -> MultiPolygon:
         If it is empty, invalid (with the place), or outside longitude +-180, latitude +-90.
     """
     if geometry.is_empty:
-        raise InvalidValue(what="boundary", problem="it is empty", fix="Give at least one polygon")
+        raise InvalidValue(what="boundary", problem="it is empty", fix="Give at least one polygon.")
     if not geometry.is_valid:
         problem = shapely.is_valid_reason(geometry)
-        raise InvalidValue(what="boundary", problem=problem, fix="Mend the polygon there")
+        raise InvalidValue(what="boundary", problem=problem, fix="Mend the polygon there.")
     west, south, east, north = geometry.bounds
     if west < -180 or south < -90 or east > 180 or north > 90:  # noqa: PLR2004 - degrees
         problem = f"it reaches from {west:g} {south:g} to {east:g} {north:g}"
-        raise InvalidValue(what="boundary", problem=problem, fix="Give degrees in WGS 84")
+        raise InvalidValue(what="boundary", problem=problem, fix="Give degrees in WGS 84.")
     parts = geometry.geoms if isinstance(geometry, MultiPolygon) else [geometry]
     flat = shapely.force_2d(shapely.normalize(MultiPolygon(list(parts))))
     if not isinstance(flat, MultiPolygon):
-        raise InvalidValue(what="boundary", problem="it is no polygon", fix="Give polygons only")
+        raise InvalidValue(what="boundary", problem="it is no polygon", fix="Give polygons only.")
     return flat
 
 
@@ -303,7 +303,7 @@ def days(first: date | None, last: date | None) -> Range[date]:
     """
     if first is not None and last is not None and last < first:
         problem = f"{last} is before {first}"
-        raise InvalidValue(what="last day", problem=problem, fix="Give the days in order")
+        raise InvalidValue(what="last day", problem=problem, fix="Give the days in order.")
     return Range(first, None if last is None else last + timedelta(days=1))
 
 
@@ -417,7 +417,7 @@ def _split(effective: Range[date], day: date) -> tuple[Range[date], Range[date]]
     lower, upper = effective.lower, effective.upper
     if (lower is not None and day <= lower) or (upper is not None and day >= upper):
         problem = f"{day} is not inside {lower or 'always'} to {upper or 'for ever'}"
-        raise InvalidValue(what="first day", problem=problem, fix="Choose a day inside")
+        raise InvalidValue(what="first day", problem=problem, fix="Choose a day inside.")
     return Range(lower, day), Range(day, upper)
 
 
@@ -436,11 +436,11 @@ def _require_words(project: NewProject) -> None:
         raise InvalidValue(
             what="code",
             problem=f"{project.code!r} has another form",
-            fix="Capital letters, digits and single hyphens, at most 32, such as RO-STABLE",
+            fix="Capital letters, digits and single hyphens, at most 32, such as RO-STABLE.",
         )
     if not re.fullmatch("[A-Z]{2}", project.country):
         problem = f"{project.country!r} is no ISO 3166-1 alpha-2 code"
-        raise InvalidValue(what="country", problem=problem, fix="Two capital letters, such as RO")
+        raise InvalidValue(what="country", problem=problem, fix="Two capital letters, such as RO.")
     for what in ("name", "activity", "methodology"):
         if not getattr(project, what).strip():
-            raise InvalidValue(what=what, problem="it is empty", fix=f"Give the project's {what}")
+            raise InvalidValue(what=what, problem="it is empty", fix=f"Give the project's {what}.")

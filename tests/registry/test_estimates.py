@@ -1,0 +1,65 @@
+"""An estimate is believed only as far as it fits what was asked for."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from registry.domain.estimates import Asked, require_match, value_at
+from registry.errors import ReportMismatch
+
+ASKED = Asked(
+    first_day=date(2016, 1, 1),
+    last_day=date(2018, 12, 31),
+    methodology="stock-difference",
+    area_ha=100.0,
+    previous_net_tco2e=50.0,
+)
+
+
+def estimate(**parts: Any) -> dict[str, Any]:
+    return {
+        "schema": "amanar.estimate/1",
+        "period": {"start": "2016-01-01", "end": "2018-12-31"},
+        "methodology": {"id": "stock-difference"},
+        "boundary": {"area_ha": 100.0},
+        "removals_tco2e": {"previous": 50.0},
+    } | parts
+
+
+def test_a_fitting_estimate_is_let_through() -> None:
+    require_match(estimate(), ASKED)
+
+
+@pytest.mark.parametrize("area_ha", [99.95, 100.05])
+def test_hectares_may_differ_by_less_than_a_thousandth(area_ha: float) -> None:
+    require_match(estimate(boundary={"area_ha": area_ha}), ASKED)
+
+
+@pytest.mark.parametrize("area_ha", [99.89, 100.11, "100", True, None, float("nan"), float("inf")])
+def test_other_hectares_are_another_area(area_ha: object) -> None:
+    with pytest.raises(ReportMismatch, match=r"The estimate's boundary\.area_ha is"):
+        require_match(estimate(boundary={"area_ha": area_ha}), ASKED)
+
+
+def test_nine_digits_of_what_was_credited_before_are_enough() -> None:
+    asked = Asked(
+        first_day=ASKED.first_day,
+        last_day=ASKED.last_day,
+        methodology=ASKED.methodology,
+        area_ha=100.0,
+        previous_net_tco2e=12345.678901234,
+    )
+    require_match(estimate(removals_tco2e={"previous": 12345.6789}), asked)
+
+
+@pytest.mark.parametrize("path", ["a", "a.b.c", "c", "a.d", "e.b"])
+def test_an_absent_value_is_named(path: str) -> None:
+    document = {"a": {"b": 1}, "e": None}
+    if path == "a":
+        assert value_at(document, path) == {"b": 1}
+        return
+    with pytest.raises(ReportMismatch, match="is absent"):
+        value_at(document, path)
