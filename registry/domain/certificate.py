@@ -9,6 +9,7 @@ Order: what is recorded, what is handed out.
 from __future__ import annotations
 
 import base64
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,7 @@ def assemble(
     signature, public_key
         Ed25519 over `checkpoint.text()`, 64 bytes; raw public key, 32 bytes.
     """
-    content = dict(leaf["content"])
+    content = deepcopy(dict(leaf["content"]))
     return {
         "schema": proof.SCHEMA,
         "environment": leaf["environment"],
@@ -154,7 +155,7 @@ def assemble(
         "statement": content.pop("statement"),
         "retirement": content,
         "log": {
-            "leaf": dict(leaf),
+            "leaf": deepcopy(dict(leaf)),
             "leaf_index": leaf_index,
             "tree_size": checkpoint.size,
             "inclusion_proof": [step.hex() for step in inclusion_path],

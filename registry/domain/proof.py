@@ -390,7 +390,13 @@ def _check_printed(
         problems.append(Problem("malformed", "retirement", "`retirement` is not an object."))
         return
     for name in sorted(set(printed) | set(content)):
-        _compare(f"retirement.{name}", printed.get(name), content.get(name), problems)
+        place = f"retirement.{name}"
+        if name in printed and name in content:
+            _compare(place, printed[name], content[name], problems)
+        else:
+            where = "the page" if name in printed else "the log"
+            message = f"{place} stands only in {where}."
+            problems.append(Problem("altered-field", place, message))
 
 
 def _compare(place: str, printed: Any, recorded: Any, problems: list[Problem]) -> None:
