@@ -59,6 +59,7 @@ TABLE: Mapping[type[Exception], Meaning] = {
     faults.WrongOrigin: Meaning(403, "wrong-origin", "Sent from another site"),
     faults.FileUnreadable: Meaning(400, "file-refused", "File refused"),
     faults.NotReady: NOT_READY,
+    faults.NotConfirmed: Meaning(400, "not-confirmed", "Not confirmed"),
     # files that geo reads: the words are those of the command line
     BadInput: Meaning(400, "file-refused", "File refused"),
     # the registry

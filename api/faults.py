@@ -40,3 +40,7 @@ class FileUnreadable(EdgeError):
 
 class NotReady(EdgeError):
     """The registry cannot answer now: {reason}."""
+
+
+class NotConfirmed(EdgeError):
+    """Tick the box: {what} cannot be undone."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 METRES_PER_DEGREE = 111_320.0
 """Length of one degree of latitude, rounded; good to 0.6 % anywhere, enough for a scale bar."""
@@ -22,6 +22,8 @@ HEIGHT_SHARE = 0.66
 MARGIN_SHARE = 0.12
 SCALE_SHARE = 0.3
 TICKS = 3
+LABEL_ROOM = 20
+"""Pixels at each edge where no line of the graticule is drawn, for its label's sake."""
 NICE = (1, 2, 5)
 
 
@@ -95,12 +97,13 @@ def draw_boundary(
         height=height,
         path="".join(_ring_path(ring, view) for ring in rings),
         meridians=_ticks(
-            view.west, width / view.px_per_degree / view.lon_scale, view.x, signs="EW"
+            view.west, width / view.px_per_degree / view.lon_scale, view.x, room=width, signs="EW"
         ),
         parallels=_ticks(
             view.north - height / view.px_per_degree,
             height / view.px_per_degree,
             view.y,
+            room=height,
             signs="NS",
         ),
         scale_px=round(bar_m / METRES_PER_DEGREE * view.px_per_degree, 1),
@@ -136,7 +139,9 @@ def _ring_path(ring: Sequence[Sequence[float]], view: _View) -> str:
     return "M" + "L".join(steps) + "Z"
 
 
-def _ticks(low: float, span: float, place: Any, *, signs: str) -> tuple[Tick, ...]:
+def _ticks(
+    low: float, span: float, place: Callable[[float], float], *, room: int, signs: str
+) -> tuple[Tick, ...]:
     step = _nice(span / TICKS)
     digits = max(0, -math.floor(math.log10(step)))
     ticks = []
@@ -146,7 +151,10 @@ def _ticks(low: float, span: float, place: Any, *, signs: str) -> tuple[Tick, ..
         if value > low + span:
             break
         sign = signs[0] if value >= 0 else signs[1]
-        ticks.append(Tick(at=round(place(value), 1), label=f"{abs(value):.{digits}f}° {sign}"))
+        at = round(place(value), 1)
+        if not LABEL_ROOM <= at <= room - 3 * LABEL_ROOM:
+            continue  # its label would be cut off
+        ticks.append(Tick(at=at, label=f"{abs(value):.{digits}f}° {sign}"))
     return tuple(ticks)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from registry.domain.quantities import tonnes_text
@@ -176,6 +177,16 @@ def hectares(value: float) -> str:
 def day(value: date | datetime | str) -> str:
     """Write a date as it is compared: 2020-09-01."""
     return value[:10] if isinstance(value, str) else value.strftime("%Y-%m-%d")
+
+
+def day_before(value: date) -> str:
+    """Write the day before: the last day inside a span whose upper bound is outside."""
+    return day(value - timedelta(days=1))
+
+
+def grouped(value: int) -> str:
+    """Write a whole number in thin groups of three."""
+    return f"{value:,}".replace(",", THIN)
 
 
 def minute(value: datetime) -> str:

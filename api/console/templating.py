@@ -34,6 +34,21 @@ HERE = Path(__file__).parent
 STATIC_DIR = HERE / "static"
 
 
+FLASHES = {
+    "project": "The project is registered. Now upload the boundary of its land.",
+    "area": "The boundary is stored and its land is claimed for this project.",
+    "request": "Monitoring is requested. This page shows how far it is.",
+    "cancelled": "The request is withdrawn.",
+    "taken": "The report is yours to review until the lease ends.",
+    "decided": "Your decision is recorded.",
+    "listed": "The credits are on offer.",
+    "withdrawn": "The offer is taken back.",
+    "bought": "Bought: credits and money changed hands in one step.",
+    "deposited": "Play money was added.",
+}
+"""What is said once after something was done, by the word in the address."""
+
+
 @dataclass(frozen=True)
 class Visitor:
     """Whoever is signed in, as the header shows it."""
@@ -66,6 +81,8 @@ def jinja() -> Environment:
         hectares=present.hectares,
         number=present.number_text,
         day=present.day,
+        day_before=present.day_before,
+        group=present.grouped,
         minute=present.minute,
         money=money_text,
         state_badge=present.badge_of_state,
@@ -108,6 +125,7 @@ def page(
         "navigation": _navigation(request.url.path, actor),
         "visitor": _visitor(actor),
         "csrf": state.seals.form_token(visit) if visit else "",
+        "flash": FLASHES.get(request.query_params.get("done", "")),
     }
     html = jinja().get_template(template).render(**frame, actor=actor, **values)
     return HTMLResponse(html, status_code=status)

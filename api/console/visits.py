@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
 from api.deps import SealsDep, SettingsDep, Transaction
-from api.faults import SignInNeeded
+from api.faults import FormExpired, SignInNeeded
 from api.security import Visit
 from registry.domain.roles import Actor
 from registry.errors import KeyRefused
@@ -102,7 +102,10 @@ def command_id_of(data: FormData) -> UUID:
 
     Raises
     ------
-    ValueError
+    FormExpired
         If it is no UUID: the form was not one of ours.
     """
-    return UUID(text_of(data, "command_id"))
+    try:
+        return UUID(text_of(data, "command_id"))
+    except ValueError as fault:
+        raise FormExpired from fault

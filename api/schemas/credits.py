@@ -1,7 +1,7 @@
 """Batches, blocks, balances and retirements on the wire. Imports wire and what queries give."""
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Self, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,7 +22,7 @@ from api.wire import (
 )
 from registry.domain.credits import Serial, SerialRange, Vintage
 from registry.queries.credits import BatchRow, HoldingRow, RetirementRow
-from registry.queries.projects import last_day
+from registry.queries.projects import both_days
 from registry.tables.credits import CreditBlock
 
 if TYPE_CHECKING:
@@ -242,5 +242,8 @@ def inclusive(run: Range[int]) -> tuple[int, int]:
     return run.lower, run.upper - 1
 
 
-def _days(period: Range[date] | None) -> dict[str, Any] | None:
-    return None if period is None else {"start": period.lower, "end": last_day(period)}
+def _days(period: Range[date] | None) -> Days | None:
+    if period is None:
+        return None
+    start, end = both_days(period)
+    return Days(start=start, end=end)

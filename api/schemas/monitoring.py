@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.wire import Answer, Body, Claim, Days, Line, Page, finite_json
 from registry.queries.monitoring import ReportRow
-from registry.queries.projects import last_day
+from registry.queries.projects import both_days
 from registry.tables.monitoring import MonitoringRequest
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -77,8 +77,8 @@ class Request(BaseModel):
     @classmethod
     def of(cls, row: MonitoringRequest) -> Self:
         """Give the wire form, without the lease's owner."""
-        days = {"start": row.period.lower, "end": last_day(row.period)}
-        return cls.model_validate({**row.model_dump(), "period": days})
+        start, end = both_days(row.period)
+        return cls.model_validate({**row.model_dump(), "period": Days(start=start, end=end)})
 
 
 class RequestAnswer(Answer, Request):
@@ -137,11 +137,12 @@ class Report(BaseModel):
     def of(cls, row: ReportRow) -> Self:
         """Give the wire form."""
         report, estimate = row.report, row.report.estimate
+        start, end = both_days(report.period)
         return cls.model_validate(
             {
                 **report.model_dump(),
                 "project_code": row.project.code,
-                "period": {"start": report.period.lower, "end": last_day(report.period)},
+                "period": Days(start=start, end=end),
                 "claim": Claim.of(
                     kind=report.kind,
                     environment=report.environment,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from registry.errors import NotFound
@@ -58,6 +58,23 @@ def list_requests(
     return list(session.scalars(statement))
 
 
+def last_requested(session: Session, *, project_id: UUID) -> MonitoringRequest | None:
+    """Give the request with the latest period of those that were measured; None before the first.
+
+    The next one mostly asks for the same collection, from the day after.
+    """
+    statement = (
+        select(MonitoringRequest)
+        .where(
+            col(MonitoringRequest.project_id) == project_id,
+            col(MonitoringRequest.state) == "done",
+        )
+        .order_by(func.upper(col(MonitoringRequest.period)).desc())
+        .limit(1)
+    )
+    return session.scalars(statement).first()
+
+
 def get_request(session: Session, *, request_id: UUID) -> MonitoringRequest:
     """Give one request.
 
@@ -95,6 +112,17 @@ def list_reports(
     if after is not None:
         statement = statement.where(col(MonitoringReport.id) < after)
     return _rows(session, statement)
+
+
+def latest_states(session: Session, *, project_ids: list[UUID]) -> dict[UUID, str]:
+    """Give the state of each project's newest report; a project without one is absent."""
+    statement = (
+        select(col(MonitoringReport.project_id), col(MonitoringReport.state))
+        .where(col(MonitoringReport.project_id).in_(project_ids))
+        .distinct(col(MonitoringReport.project_id))
+        .order_by(col(MonitoringReport.project_id), col(MonitoringReport.id).desc())
+    )
+    return dict(session.execute(statement).tuples().all())
 
 
 def get_report(session: Session, *, report_id: UUID) -> ReportRow:

@@ -146,3 +146,12 @@ def _area_row(area: Area, geojson: str) -> AreaRow:
 def last_day(days: Range[date]) -> date | None:
     """Give the last day inside a span whose upper bound is outside; None if it is open."""
     return None if days.upper is None else days.upper - timedelta(days=1)
+
+
+def both_days(days: Range[date]) -> tuple[date, date]:
+    """Give the first and the last day inside of a span that has both, such as a period."""
+    first, last = days.lower, last_day(days)
+    if first is None or last is None:
+        message = f"a span without an end: {days}"
+        raise ValueError(message)
+    return first, last

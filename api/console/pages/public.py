@@ -1,21 +1,32 @@
-"""What everybody may see: the projects, one project with its pictures, the words, the log."""
+"""What everybody may see: the projects, one project with its pictures, what the words mean."""
+
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from api.console import report_view
 from api.console.boundary_map import draw_boundary
 from api.console.present import hectares
 from api.console.templating import page
-from api.console.visits import Looking
+from api.console.visits import Look, Looking
 from api.paging import After, first_rows, key_of, text
 from api.schemas.projects import CreditTotal
+from registry.adapters.evidence_store import EvidenceStore, StoredFile
 from registry.domain import claims
+from registry.errors import EvidenceAltered, EvidenceMissing
+from registry.queries import audit as events
 from registry.queries import credits as credit_rows
+from registry.queries import monitoring as reports
 from registry.queries import projects as rows
 
 router = APIRouter()
 
 PROJECTS_A_PAGE = 24
+REPORTS_A_PAGE = 10
+BATCHES_SHOWN = 100
+EVENTS_SHOWN = 12
+RETIREMENTS_SHOWN = 10
 
 
 @router.get("/")
@@ -26,16 +37,15 @@ def show_projects(found: Looking, after: After = None) -> Response:
     ids = [row.project.id for row in shown]
     outlines = rows.outlines_of(found.session, project_ids=ids)
     totals = credit_rows.totals_of(found.session, project_ids=ids)
+    latest = reports.latest_states(found.session, project_ids=ids)
     cards = [
         {
             "project": row.project,
             "organisation": row.organisation,
             "outline": outlines.get(row.project.id),
             "map": _outline(outlines.get(row.project.id), row.project.code),
-            "totals": [
-                CreditTotal.of(total, found.settings.environment)
-                for total in totals.get(row.project.id, [])
-            ],
+            "latest": latest.get(row.project.id),
+            "totals": _totals(found, totals.get(row.project.id, [])),
         }
         for row in shown
     ]
@@ -50,11 +60,76 @@ def show_projects(found: Looking, after: After = None) -> Response:
     )
 
 
-def _outline(area: rows.AreaRow | None, code: str) -> object:
-    if area is None:
-        return None
-    label = f"Boundary of {code}, {hectares(area.area_ha)} hectares"
-    return draw_boundary(area.geometry, label=label, width=420)
+@router.get("/projects/{code}")
+def show_project(code: str, found: Looking, after: After = None) -> Response:
+    """Show one project: its land, its periods with their pictures, what was refused and why."""
+    row = rows.get_project(found.session, code=code)
+    project = row.project
+    areas = rows.areas_of(found.session, project_id=project.id)
+    listed = reports.list_reports(
+        found.session,
+        project_id=project.id,
+        limit=REPORTS_A_PAGE + 1,
+        after=key_of(after, UUID),
+    )
+    shown, following = first_rows(listed, limit=REPORTS_A_PAGE, key=lambda one: one.report.id)
+    live = [
+        one
+        for one in reports.list_requests(found.session, project_id=project.id, limit=REPORTS_A_PAGE)
+        if one.state != "done"
+    ]
+    totals = credit_rows.totals_of(found.session, project_ids=[project.id])
+    subjects = [
+        f"project:{project.id}",
+        *(f"area:{area.id}" for area in areas),
+        *(f"monitoring_report:{one.report.id}" for one in shown),
+    ]
+    return page(
+        found.request,
+        "project.html",
+        actor=found.actor,
+        visit=found.visit,
+        project=project,
+        organisation=row.organisation,
+        is_own=found.actor is not None and found.actor.organisation_id == project.organisation_id,
+        areas=areas,
+        map=_detailed(areas, project.code),
+        totals=_totals(found, totals.get(project.id, [])),
+        requests=live,
+        views=views_of(found, shown),
+        following=following,
+        base_url=str(found.request.base_url).rstrip("/"),
+        retirements=credit_rows.list_retirements(
+            found.session, limit=RETIREMENTS_SHOWN, project_id=project.id
+        ),
+        events=events.list_events(found.session, limit=EVENTS_SHOWN, subjects=subjects),
+    )
+
+
+def views_of(found: Look, shown: list[reports.ReportRow]) -> list[report_view.ReportView]:
+    """Give the views of some reports of one project, with what was minted from each."""
+    if not shown:
+        return []
+    batches = credit_rows.list_batches(
+        found.session, project_id=shown[0].project.id, limit=BATCHES_SHOWN
+    )
+    return [
+        report_view.view_of(
+            row,
+            environment=found.settings.environment,
+            files=files_of(found, row),
+            batches=[one for one in batches if one.batch.report_id == row.report.id],
+        )
+        for row in shown
+    ]
+
+
+def files_of(found: Look, row: reports.ReportRow) -> dict[str, StoredFile]:
+    """Give the files of a report's evidence; a store that lost them leaves the page standing."""
+    try:
+        return EvidenceStore(found.settings.evidence_dir).listing(row.report.evidence_uri)
+    except (EvidenceMissing, EvidenceAltered):
+        return {}
 
 
 @router.get("/kinds")
@@ -73,3 +148,27 @@ def show_words(found: Looking) -> Response:
             "Verifiers": claims.VERIFIER_FEE,
         },
     )
+
+
+def _totals(found: Look, totals: list[credit_rows.Total]) -> list[CreditTotal]:
+    return [CreditTotal.of(total, found.settings.environment) for total in totals]
+
+
+def _outline(area: rows.AreaRow | None, code: str) -> object:
+    if area is None:
+        return None
+    label = f"Boundary of {code}, {hectares(area.area_ha)} hectares"
+    return draw_boundary(area.geometry, label=label, width=420)
+
+
+def _detailed(areas: list[rows.AreaRow], code: str) -> object:
+    active = [area for area in areas if area.state == "active"] or areas[:1]
+    if not active:
+        return None
+    total = sum(area.area_ha for area in active)
+    geometry = {
+        "type": "MultiPolygon",
+        "coordinates": [part for area in active for part in area.geometry["coordinates"]],
+    }
+    label = f"Boundary of {code}, {hectares(total)} hectares, with latitude and longitude"
+    return draw_boundary(geometry, label=label, width=720)
