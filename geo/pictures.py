@@ -46,6 +46,7 @@ CHANGE_COLOURS = "BrBG"
 MISSING_COLOUR = "#bdbdbd"
 OUTLINE = "#1b1b1b"
 ACCENT = "#00688b"
+LOSS_COLOUR = "#c51b7d"
 BAR_LENGTHS_M = tuple(step * 10**power for power in range(1, 6) for step in (1, 2, 5))
 M_PER_KM = 1000
 _ACROSS = 3
@@ -59,6 +60,7 @@ def draw_map(
     grid: GeoBox,
     boundary: Boundary,
     seasons: tuple[Season, Season],
+    lost: NDArray[np.bool_],
     note: str,
 ) -> None:
     """Draw NDVI at both ends and its change with the boundary, one legend a panel.
@@ -75,6 +77,8 @@ def draw_map(
         The accounting area, drawn as a line.
     seasons
         The two seasons, for the titles.
+    lost
+        Pixels of lost vegetation, (y, x); outlined in the last panel.
     note
         A line below: kind of result, source.
     """
@@ -97,7 +101,8 @@ def draw_map(
             axis.set_title(title, fontsize=10)
             _outline(axis, boundary, grid)
             _scale_bar(axis, grid)
-        _legend(figure)
+        _loss_outline(axes[-1], lost[::step, ::step], grid)
+        _legend(figure, lost=bool(lost.any()))
         figure.suptitle(
             f"{boundary.name}  {boundary.area_ha:,.2f} ha", fontsize=12, x=0.01, ha="left"
         )
@@ -132,10 +137,11 @@ def draw_series(
                 alpha=0.16 if ends else 0.10,
                 linewidth=0,
             )
-        days = [_number(row.observed_on) for row in seen]
-        means = [row.ndvi_mean for row in seen if row.ndvi_mean is not None]
+        for part in _unbroken(seen, seasons):
+            axis.plot(*zip(*part, strict=True), color="#9e9e9e", linewidth=0.8, zorder=2)
+        points = np.array([(_number(r.observed_on), r.ndvi_mean) for r in seen], dtype=float)
+        days, means = points.reshape(-1, 2).T
         shares = np.array([row.clear_share for row in seen])
-        axis.plot(days, means, color="#9e9e9e", linewidth=0.8, zorder=2)
         axis.scatter(
             days, means, s=10 + 26 * shares, c=shares, cmap="Greens", vmin=-0.4, vmax=1,
             edgecolors=OUTLINE, linewidths=0.5, zorder=3,
@@ -150,6 +156,23 @@ def draw_series(
         _series_legend(axis, unseen)
         figure.supxlabel(note, fontsize=8, x=0.01, ha="left", color="#444444")
         _save(figure, path)
+
+
+def _unbroken(
+    rows: Sequence[SeriesRow], seasons: Sequence[Season]
+) -> list[list[tuple[float, float | None]]]:
+    """Cut the line between seasons, where nothing was looked at; keep it for one date a season."""
+    groups = [
+        [
+            (_number(row.observed_on), row.ndvi_mean)
+            for row in rows
+            if season.start <= row.observed_on <= season.end
+        ]
+        for season in seasons
+    ]
+    if max(map(len, groups), default=0) <= 1:
+        groups = [[point for group in groups for point in group]]
+    return [group for group in groups if group]
 
 
 def _unit_1(values: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -251,12 +274,25 @@ def _map_height(rows: int, columns: int) -> float:
     return min(max(4.0 * rows / columns + 1.6, 3.4), 9.0)
 
 
-def _legend(figure: Figure) -> None:
-    handles = [
+def _loss_outline(axis: Any, lost: NDArray[np.bool_], grid: GeoBox) -> None:
+    if not lost.any():
+        return
+    west, south, east, north = grid.extent.boundingbox
+    rows, columns = lost.shape
+    x = west + (np.arange(columns) + 0.5) * (east - west) / columns
+    y = north - (np.arange(rows) + 0.5) * (north - south) / rows
+    axis.contour(x, y, lost.astype(float), levels=[0.5], colors=LOSS_COLOUR, linewidths=1.2)
+
+
+def _legend(figure: Figure, *, lost: bool) -> None:
+    handles: list[Any] = [
         Line2D([], [], color=OUTLINE, linewidth=1.1, label="accounting area"),
-        Patch(facecolor=MISSING_COLOUR, label="too few clear looks"),
+        Patch(facecolor=MISSING_COLOUR, label="no value (too few clear looks)"),
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
+    if lost:
+        told = "vegetation lost between seasons"
+        handles.append(Line2D([], [], color=LOSS_COLOUR, linewidth=1.2, label=told))
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
 
 
 def _date_axis(axis: Any) -> None:

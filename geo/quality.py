@@ -106,13 +106,7 @@ def plot_findings(
     if not given:
         told = "No plots were given: stocks are unknown, the result is indicative."
         return [_warning("no-plots", told)]
-    found = [
-        _warning(
-            "plot-measurement-not-used",
-            f"Plot {plot.plot_id} of {plot.measured_on} is not used: {reason}.",
-        )
-        for plot, reason in stock.ends.not_used
-    ]
+    found = _not_used_findings(stock)
     found += [
         _warning(
             "plot-outside-area",
@@ -133,6 +127,19 @@ def plot_findings(
             found.append(_warning("too-few-plots", told))
     found += [Finding("plots-note", "info", f"{note}.") for note in stock.notes]
     return found + _span_findings(stock, period)
+
+
+def _not_used_findings(stock: StockChange) -> list[Finding]:
+    """Name every measurement left out, one finding for each day and reason."""
+    groups: dict[tuple[date, str], list[str]] = {}
+    for plot, reason in stock.ends.not_used:
+        groups.setdefault((plot.measured_on, reason), []).append(plot.plot_id)
+    found = []
+    for (day, reason), names in sorted(groups.items()):
+        whose = f"Plot {names[0]}" if len(names) == 1 else f"Plots {', '.join(names)}"
+        told = f"{whose} of {day}: not used, {reason}."
+        found.append(_warning("plot-measurement-not-used", told))
+    return found
 
 
 def _span_findings(stock: StockChange, period: Period) -> list[Finding]:

@@ -263,15 +263,15 @@ def _ratios(
 ) -> dict[str, carbon.RootShoot]:
     if weights is None:
         stocks = [e.mean for e in (stock.start, stock.end) if e is not None]
-        return {"": _ratio(project_file, None, zone, stocks)}
+        return {"": choose_ratio(project_file, None, zone, stocks)}
     by_id = {stratum.id: stratum for stratum in project_file.strata or ()}
     return {
-        name: _ratio(project_file, by_id[name], zone, _stratum_means(stock, name))
+        name: choose_ratio(project_file, by_id[name], zone, _stratum_means(stock, name))
         for name in weights
     }
 
 
-def _ratio(
+def choose_ratio(
     project_file: ProjectFile, stratum: Stratum | None, zone: str | None, stocks: Sequence[float]
 ) -> carbon.RootShoot:
     """Choose the ratio of one stratum: its own words first, then the project's."""
