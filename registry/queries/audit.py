@@ -45,7 +45,7 @@ def list_events(
         statement = statement.where(col(AuditEvent.seq) < after)
     if subjects is not None:
         statement = statement.where(col(AuditEvent.subject).in_(subjects))
-    return [EventRow(event, index) for event, index in session.execute(statement).tuples()]
+    return [EventRow(event, index) for event, index in session.execute(statement)]
 
 
 def latest_checkpoint(session: Session) -> Checkpoint | None:

@@ -81,7 +81,7 @@ def list_batches(
     ).limit(limit)
     if after is not None:
         statement = statement.where(col(Batch.number) > after)
-    return [_batch_row(*row) for row in session.execute(statement).tuples()]
+    return [_batch_row(*row) for row in session.execute(statement)]
 
 
 def get_batch(session: Session, *, batch_id: UUID) -> BatchRow:
@@ -92,7 +92,7 @@ def get_batch(session: Session, *, batch_id: UUID) -> BatchRow:
     NotFound
         If there is none.
     """
-    found = session.execute(_readable().where(col(Batch.id) == batch_id)).tuples().first()
+    found = session.execute(_readable().where(col(Batch.id) == batch_id)).first()
     if found is None:
         raise NotFound(what="batch", key=batch_id)
     return _batch_row(*found)
@@ -101,7 +101,7 @@ def get_batch(session: Session, *, batch_id: UUID) -> BatchRow:
 def batches_by_id(session: Session, *, batch_ids: Sequence[UUID]) -> dict[UUID, BatchRow]:
     """Give several batches at once."""
     statement = _readable().where(col(Batch.id).in_(set(batch_ids)))
-    return {row[0].id: _batch_row(*row) for row in session.execute(statement).tuples()}
+    return {row[0].id: _batch_row(*row) for row in session.execute(statement)}
 
 
 def _readable() -> Select[Batch, Project, Any]:
@@ -143,7 +143,7 @@ def totals_of(session: Session, *, project_ids: Sequence[UUID]) -> dict[UUID, li
         .order_by(*parts)
     )
     found: dict[UUID, dict[tuple[str, str], Total]] = {}
-    for project_id, kind, words, state, kilograms in session.execute(statement).tuples():
+    for project_id, kind, words, state, kilograms in session.execute(statement):
         totals = found.setdefault(project_id, {})
         key = (kind, json.dumps(words, sort_keys=True))
         earlier = totals.get(key, Total(kind, words, {}))
@@ -164,7 +164,7 @@ def list_holdings(session: Session, *, organisation_id: UUID) -> list[HoldingRow
         .group_by(col(CreditBlock.batch_id), col(CreditBlock.state))
         .order_by(col(CreditBlock.batch_id), col(CreditBlock.state))
     )
-    found = session.execute(statement).tuples().all()
+    found = session.execute(statement).all()
     batches = batches_by_id(session, batch_ids=[batch_id for batch_id, _, _ in found])
     return [
         HoldingRow(batches[batch_id], state, int(kilograms)) for batch_id, state, kilograms in found
@@ -214,6 +214,6 @@ def _retirements() -> Select[Retirement, str]:
 
 
 def _retirement_rows(session: Session, statement: Select[Retirement, str]) -> list[RetirementRow]:
-    found = session.execute(statement).tuples().all()
+    found = session.execute(statement).all()
     batches = batches_by_id(session, batch_ids=[retirement.batch_id for retirement, _ in found])
     return [RetirementRow(one, batches[one.batch_id], holder) for one, holder in found]

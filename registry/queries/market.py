@@ -92,7 +92,7 @@ def _readable() -> Select[Listing, Organisation]:
 
 
 def _rows(session: Session, statement: Select[Listing, Organisation]) -> list[ListingRow]:
-    found = session.execute(statement).tuples().all()
+    found = session.execute(statement).all()
     batches = batches_by_id(session, batch_ids=[listing.batch_id for listing, _ in found])
     return [
         ListingRow(listing, batches[listing.batch_id], seller.name, seller.id)
@@ -140,4 +140,4 @@ def list_cash(session: Session, *, organisation_id: UUID) -> list[tuple[str, int
         .where(col(Account.organisation_id) == organisation_id, col(Account.kind) == "cash")
         .order_by(col(Balance.unit))
     )
-    return [(unit, int(amount)) for unit, amount in session.execute(statement).tuples()]
+    return [(unit, int(amount)) for unit, amount in session.execute(statement)]

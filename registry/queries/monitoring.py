@@ -122,7 +122,7 @@ def latest_states(session: Session, *, project_ids: list[UUID]) -> dict[UUID, st
         .distinct(col(MonitoringReport.project_id))
         .order_by(col(MonitoringReport.project_id), col(MonitoringReport.id).desc())
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def get_report(session: Session, *, report_id: UUID) -> ReportRow:
