@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from registry.tables.audit import Checkpoint
 
 QUEUE = "log"
-SEAL_EVERY = "*/5 * * * * *"
-"""Cron with seconds: each fifth second. A certificate waits no longer than that."""
+SEAL_EVERY = "* * * * * */5"
+"""Cron, the seconds last (croniter): each fifth second. A certificate waits no longer."""
 
 
 # --- the work ------------------------------------------------------------------------------------
