@@ -74,6 +74,8 @@ class Stay:
     end: str
     project_file: str
     activity: str
+    season: str | None = None
+    """`MM-DD/MM-DD`; None: the sensor card's."""
 
     @property
     def step(self) -> str:
@@ -81,14 +83,24 @@ class Stay:
         return f"{self.code} {self.start} to {self.end}"
 
 
-FIRST = Stay("RO-STABLE", "RO", "s2-l2a-romania", "2016-01-01", "2018-12-31", "RO-STABLE-1.json",
-             "Beech forest left to grow")  # fmt: skip
-SECOND = Stay("RO-STABLE", "RO", "s2-l2a-romania", "2019-01-01", "2020-12-31", "RO-STABLE-2.json",
-              "Beech forest left to grow")  # fmt: skip
-HARVEST = Stay("RO-HARVEST", "RO", "s2-l2a-romania", "2016-01-01", "2020-12-31", "RO-HARVEST.json",
-               "Beech forest, claimed to be left standing")  # fmt: skip
-CONVERTED = Stay("PE-CONVERTED", "PE", "landsat-epochs-pucallpa", "2010-01-01", "2020-12-31",
-                 "PE-CONVERTED.json", "Rain forest, claimed to be left standing")  # fmt: skip
+SUMMER = "06-01/08-31"
+FOREST = "Beech forest left to grow"
+FIRST = Stay(
+    "RO-STABLE", "RO", "s2-l2a-romania", "2016-01-01", "2018-12-31", "RO-STABLE-1.json",
+    FOREST, SUMMER,
+)  # fmt: skip
+SECOND = Stay(
+    "RO-STABLE", "RO", "s2-l2a-romania", "2019-01-01", "2020-12-31", "RO-STABLE-2.json",
+    FOREST, SUMMER,
+)  # fmt: skip
+HARVEST = Stay(
+    "RO-HARVEST", "RO", "s2-l2a-romania", "2016-01-01", "2020-12-31", "RO-HARVEST.json",
+    "Beech forest, claimed to be left standing", SUMMER,
+)  # fmt: skip
+CONVERTED = Stay(
+    "PE-CONVERTED", "PE", "landsat-epochs-pucallpa", "2010-01-01", "2020-12-31",
+    "PE-CONVERTED.json", "Rain forest, claimed to be left standing",
+)  # fmt: skip
 
 OVERLAPPING = {"start": "2018-07-01", "end": "2019-12-31"}
 LEAVING_A_GAP = {"start": "2021-07-01", "end": "2022-12-31"}
@@ -207,6 +219,7 @@ def request_body(developer: Visitor, stay: Stay) -> dict[str, Any]:
         "end": stay.end,
         "catalog": CATALOG,
         "collection": stay.collection,
+        "season": stay.season,
         "parameters": {key: value for key, value in parameters.items() if key not in PREVIOUS},
         "plots_sha256": plots["sha256"],
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from registry.settings import Settings
 
 POLL_S = 1.0
+COUNT_EVERY_S = 2.0
+_COUNT = re.compile(r"\d+ of \d+")
 
 
 def work(settings: Settings, *, once: bool, progress: Callable[[str], None]) -> int:
@@ -80,18 +83,26 @@ def _told(progress: Callable[[str], None]) -> Iterator[None]:
     handler = _Teller(progress)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    log.propagate = False  # Prefect's own handlers would say it again
     try:
         yield
     finally:
+        log.propagate = True
         log.removeHandler(handler)
 
 
 class _Teller(logging.Handler):
-    """Hands each line to a function."""
+    """Hands lines to a function; of a long count only one line in a while."""
 
     def __init__(self, progress: Callable[[str], None]) -> None:
         super().__init__()
         self._progress = progress
+        self._counted_at = -COUNT_EVERY_S
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._progress(record.getMessage())
+        message = record.getMessage()
+        if _COUNT.search(message):
+            if time.monotonic() - self._counted_at < COUNT_EVERY_S:
+                return
+            self._counted_at = time.monotonic()
+        self._progress(message)
