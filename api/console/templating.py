@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from api import VERSION
@@ -85,6 +86,7 @@ def jinja() -> Environment:
         group=present.grouped,
         minute=present.minute,
         money=money_text,
+        ticked=_ticked,
         state_badge=present.badge_of_state,
         report_badge=present.badge_of_report,
         kind_badge=present.badge_of_kind,
@@ -129,6 +131,15 @@ def page(
     }
     html = jinja().get_template(template).render(**frame, actor=actor, **values)
     return HTMLResponse(html, status_code=status)
+
+
+def _ticked(text: str) -> Markup:
+    """Show what stands between backticks as code; everything is escaped first."""
+    parts = [escape(part) for part in text.split("`")]
+    code = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    shown = [*parts]
+    shown[1::2] = code
+    return Markup("").join(shown)
 
 
 def _visitor(actor: Actor | None) -> Visitor | None:

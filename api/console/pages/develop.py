@@ -28,6 +28,7 @@ from api.routes.monitoring import request_of
 from api.schemas.monitoring import RequestBody
 from api.schemas.projects import ProjectBody
 from geo.types import Boundary
+from registry.domain import claims
 from registry.domain.roles import Action
 from registry.queries import monitoring as reports
 from registry.queries import projects as rows
@@ -243,6 +244,7 @@ def _monitoring_form(
         visit=found.visit,
         status=status,
         project=row.project,
+        kinds=claims.KIND_SENTENCES,
         areas=[(area.id, f"{area.name}, {hectares(area.area_ha)} ha") for area in areas],
         form=form,
     )
