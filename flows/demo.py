@@ -223,11 +223,12 @@ def _sum_up(settings: Settings, told: Told, *, address: str | None) -> None:
     from rich.console import Console  # noqa: PLC0415 (only the summary needs it)
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
+    console = Console(width=None if sys.stdout.isatty() else 176, markup=False, highlight=False)
     table = Table(title="SANDBOX: what became of each polygon", show_lines=True)
-    for name in ("Area", "Period", "Above-ground biomass, t/ha", "Kind", "Decision", "Credited"):
-        table.add_column(name)
-    table.add_column("Serials", overflow="fold")
+    for name in ("Area", "Period", "Above-ground biomass, t/ha", "Kind"):
+        table.add_column(name, no_wrap=True)
+    for name in ("Decision", "Credited", "Serials"):
+        table.add_column(name, overflow="fold")
     for outcome in told.outcomes:
         table.add_row(*_row(outcome))
     console.print(table)
@@ -257,7 +258,7 @@ def _row(outcome: story.Outcome) -> list[str]:
     against = [e["code"] for e in outcome.report["quality"] if e["severity"] == "blocking"]
     return [
         outcome.stay.code,
-        f"{outcome.stay.start} to {outcome.stay.end}",
+        f"{outcome.stay.start}\n{outcome.stay.end}",
         _biomass(outcome.report["agb_t_per_ha"]),
         outcome.report["claim"]["kind"],
         words[outcome.decision] + (f": {', '.join(against)}" if against else ""),
