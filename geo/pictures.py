@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from pyproj import Geod
+from pyproj import Geod, Transformer
 
 from geo.grid import project
 from geo.types import NDVI_NODATA, NDVI_SCALE
@@ -256,9 +256,10 @@ def _width_m(grid: GeoBox) -> float:
     """Length of the middle row on the ground, metres."""
     west, south, east, north = grid.extent.boundingbox
     middle = (south + north) / 2
-    line = shapely.LineString([(west, middle), (east, middle)])
-    ends = grid.extent.__class__(line, grid.crs).to_crs("EPSG:4326").geom.coords
-    return float(Geod(ellps="WGS84").line_length(*np.asarray(ends).T))
+    crs: Any = grid.crs
+    there = Transformer.from_crs(crs.to_wkt(), "EPSG:4326", always_xy=True)
+    lon, lat = there.transform([west, east], [middle, middle])
+    return float(Geod(ellps="WGS84").line_length(lon, lat))
 
 
 def _aspect(grid: GeoBox) -> float:

@@ -6,7 +6,7 @@ May import errors and types (no arrays). Order: the request, its command line, c
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 (a field's type, read by tools)
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -52,17 +52,21 @@ class EstimateRequest:
 
     @property
     def command(self) -> str:
-        """The command line that asks for the same; content given as bytes is shown as `-`."""
+        """The command line that asks for the same.
+
+        Content given as such is shown as `-`, an absolute path by its last part: where files
+        lie on one machine is nobody's business.
+        """
         options = {
-            "boundary": self.boundary,
-            "catalog": self.catalog,
+            "boundary": _shown(self.boundary),
+            "catalog": _shown(self.catalog),
             "collection": self.collection,
             "start": self.start,
             "end": self.end,
-            "project": "-" if isinstance(self.project, Mapping) else self.project,
-            "sensor": self.sensor,
-            "plots": "-" if isinstance(self.plots, bytes) else self.plots,
-            "donor-pool": self.donor_pool,
+            "project": _shown(self.project),
+            "sensor": _shown(self.sensor),
+            "plots": _shown(self.plots),
+            "donor-pool": _shown(self.donor_pool),
             "season": self.season,
             "zone": self.zone,
             "methodology": self.methodology,
@@ -115,6 +119,13 @@ def check_request(request: EstimateRequest) -> None:
     for option, text in (("--catalog", request.catalog), ("--collection", request.collection)):
         if not text.strip():
             raise BadInput(what=option, problem="is empty", fix="Name it.")
+
+
+def _shown(value: Path | str | bytes | Mapping[str, object] | None) -> str | None:
+    if isinstance(value, Path | str):
+        path = Path(value)
+        return path.name if path.is_absolute() else str(value)
+    return None if value is None else "-"
 
 
 def _day(option: str, value: date | str) -> date:
