@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from api.console import present
 from api.schemas.credits import serial_text
 from api.wire import Claim
+from registry.domain import claims
 from registry.queries.projects import both_days
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Picture:
     href: str
     caption: str
     alt: str
+    size: tuple[int, int] | None
+    """Pixels across and down, so that a page keeps its place while the picture comes."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,10 @@ class ReportView:
     digest: str
     files: tuple[StoredFile, ...]
     facts: tuple[tuple[str, str], ...]
+    scenes_refused: tuple[tuple[str, str], ...]
+    """Scene and reason."""
+    interval: str | None
+    """What the intervals cover and what they leave out."""
 
     def picture(self, name: str) -> Picture | None:
         """Give one picture by its name; None if the evidence has none."""
@@ -120,6 +127,7 @@ def view_of(
     *,
     environment: str,
     files: Mapping[str, StoredFile],
+    sizes: Mapping[str, tuple[int, int]],
     batches: Sequence[BatchRow] = (),
 ) -> ReportView:
     """Give the view of one report.
@@ -128,6 +136,8 @@ def view_of(
     ----------
     files
         The listing of its evidence by name; empty if the store does not have it.
+    sizes
+        Pixels across and down of its pictures by name.
     batches
         What was minted from it.
     """
@@ -153,7 +163,7 @@ def view_of(
         reasons=review.reasons if review else None,
         decided_by=row.review.organisation if row.review and review and review.decision else None,
         decided_at=report.decided_at,
-        pictures=_pictures(row, files),
+        pictures=_pictures(row, files, sizes),
         stocks=stocks,
         removals=_removals(estimate.get("removals_tco2e")),
         unknown_stocks=all(stock.figure.text == present.UNKNOWN for stock in stocks),
@@ -163,6 +173,8 @@ def view_of(
         digest=report.digest,
         files=tuple(files[name] for name in sorted(files)),
         facts=_facts(estimate),
+        scenes_refused=_refused(estimate),
+        interval=_interval(estimate),
     )
 
 
@@ -183,13 +195,16 @@ def _verdict(
     return "Measured. A verifier of another organisation decides."
 
 
-def _pictures(row: ReportRow, files: Mapping[str, StoredFile]) -> tuple[Picture, ...]:
+def _pictures(
+    row: ReportRow, files: Mapping[str, StoredFile], sizes: Mapping[str, tuple[int, int]]
+) -> tuple[Picture, ...]:
     return tuple(
         Picture(
             name=name,
             href=f"/v1/reports/{row.report.id}/files/{name}",
             caption=caption,
             alt=f"{row.project.code}: {caption}",
+            size=sizes.get(name),
         )
         for name, caption in PICTURES.items()
         if name in files
@@ -220,38 +235,64 @@ def _removals(removals: Mapping[str, Any] | None) -> tuple[Row, ...]:
 
 
 def _facts(estimate: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Give what else is read with the numbers: factors, baseline, looks; what is there of it."""
+    """Give what else is read with the numbers; what the document does not say is left out."""
     carbon = estimate.get("carbon") or {}
+    observed = estimate.get("observations") or {}
+    looks = observed.get("clear_looks") or {}
     facts = [
         ("Method", estimate.get("method")),
+        ("NDVI of the area", _ndvi(estimate.get("ndvi") or {})),
+        ("Vegetation lost", _lost(estimate.get("disturbance") or {})),
         ("Baseline", (estimate.get("baseline") or {}).get("method")),
-        ("Root to shoot", _number(carbon.get("root_shoot"))),
-        ("Carbon fraction", _number(carbon.get("carbon_fraction"))),
-        ("Factors from", carbon.get("source")),
-        *_observations(estimate.get("observations") or {}),
+        ("Root to shoot", _plain(carbon.get("root_shoot"), carbon.get("source"))),
+        ("Carbon fraction", _plain(carbon.get("carbon_fraction"))),
+        ("Scenes used", _count(observed.get("scenes_used"))),
+        ("Scenes refused", _count(observed.get("scenes_refused"))),
+        ("Clear looks a pixel", _looks(looks)),
     ]
-    return tuple((name, str(value)) for name, value in facts if value not in (None, ""))
+    return tuple((name, value) for name, value in facts if value)
 
 
-def _observations(observed: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    scenes = observed.get("scenes") or {}
-    used, refused = scenes.get("used"), scenes.get("refused")
-    looks = observed.get("clear_looks") or {}
-    return [
-        ("Scenes used", None if used is None else str(_count(used))),
-        ("Scenes refused", None if refused is None else str(_count(refused))),
-        (
-            "Clear looks a pixel",
-            f"least {looks['min']}, median {looks['median']}"
-            if looks.get("min") is not None and looks.get("median") is not None
-            else None,
-        ),
-    ]
+def _refused(estimate: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    listed = (estimate.get("observations") or {}).get("scenes_refused") or []
+    return tuple((str(one.get("item_id", "")), str(one.get("reason", ""))) for one in listed)
 
 
-def _count(value: Any) -> int:
-    return len(value) if isinstance(value, list) else int(value)
+def _interval(estimate: Mapping[str, Any]) -> str | None:
+    """Say by name what the interval covers and what it leaves out."""
+    said = estimate.get("uncertainty") or {}
+    covers, leaves_out = said.get("covers"), said.get("leaves_out")
+    if not covers or not leaves_out:
+        return None
+    return claims.interval_sentence(covers=str(covers), leaves_out="; ".join(leaves_out))
 
 
-def _number(value: Any) -> str | None:
-    return None if value is None else f"{value:g}" if isinstance(value, float | int) else str(value)
+def _ndvi(means: Mapping[str, Any]) -> str | None:
+    start, end, change = (means.get(name) for name in ("start", "end", "change"))
+    if start is None or end is None or change is None:
+        return None
+    sign = "+" if change > 0 else ""
+    texts = [present.number_text(value, digits=4) for value in (start, end, change)]
+    return f"{texts[0]} to {texts[1]} ({sign}{texts[2]}), first and last season"
+
+
+def _lost(loss: Mapping[str, Any]) -> str | None:
+    hectares, share = loss.get("lost_ha"), loss.get("share")
+    if hectares is None or share is None:
+        return None
+    return f"{present.number_text(hectares, digits=2)} ha ({share:.1%} of the area)"
+
+
+def _looks(looks: Mapping[str, Any]) -> str | None:
+    least, median = looks.get("min"), looks.get("median")
+    return None if least is None or median is None else f"least {least}, median {median}"
+
+
+def _count(listed: Any) -> str | None:
+    return None if listed is None else str(len(listed))
+
+
+def _plain(value: Any, source: Any = None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:g}" + (f" ({source})" if source else "")

@@ -8,10 +8,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from api.deps import SettingsDep, Transaction
 from api.guard import FILE_POLICY
+from api.packing import zipped
 from api.schemas.monitoring import EvidenceFile, FilesAnswer, Report
 from registry.adapters.evidence_store import EvidenceStore, StoredFile
 from registry.queries import monitoring as rows
@@ -39,6 +40,28 @@ def list_files(report_id: UUID, session: Transaction, settings: SettingsDep) -> 
         digest=row.report.digest,
         claim=Report.of(row).claim,
         items=[_file(report_id, found[name]) for name in sorted(found)],
+    )
+
+
+@router.get(
+    "/reports/{report_id}/evidence.zip",
+    operation_id="read_evidence",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+def read_evidence(report_id: UUID, session: Transaction, settings: SettingsDep) -> Response:
+    """Give the whole bundle, as `amanar replay` reads it once it is unpacked. Open to all."""
+    row = rows.get_report(session, report_id=report_id)
+    store = EvidenceStore(settings.evidence_dir)
+    found = store.listing(row.report.evidence_uri)
+    name = f"evidence-{row.project.code}-{report_id}.zip"
+    return StreamingResponse(
+        zipped(store, [found[name] for name in sorted(found)]),
+        media_type="application/zip",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Security-Policy": FILE_POLICY,
+        },
     )
 
 

@@ -1,5 +1,9 @@
 """What everybody may see: the projects, one project with its pictures, what the words mean."""
 
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -27,6 +31,8 @@ REPORTS_A_PAGE = 10
 BATCHES_SHOWN = 100
 EVENTS_SHOWN = 12
 RETIREMENTS_SHOWN = 10
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_HEAD_BYTES = 24
 
 
 @router.get("/")
@@ -113,23 +119,50 @@ def views_of(found: Look, shown: list[reports.ReportRow]) -> list[report_view.Re
     batches = credit_rows.list_batches(
         found.session, project_id=shown[0].project.id, limit=BATCHES_SHOWN
     )
+    bundles = [Bundle.of(found, row) for row in shown]
     return [
         report_view.view_of(
             row,
             environment=found.settings.environment,
-            files=files_of(found, row),
+            files=bundle.files,
+            sizes=bundle.sizes,
             batches=[one for one in batches if one.batch.report_id == row.report.id],
         )
-        for row in shown
+        for row, bundle in zip(shown, bundles, strict=True)
     ]
 
 
-def files_of(found: Look, row: reports.ReportRow) -> dict[str, StoredFile]:
-    """Give the files of a report's evidence; a store that lost them leaves the page standing."""
-    try:
-        return EvidenceStore(found.settings.evidence_dir).listing(row.report.evidence_uri)
-    except (EvidenceMissing, EvidenceAltered):
-        return {}
+@dataclass(frozen=True)
+class Bundle:
+    """A report's files, and the sizes of its pictures; empty if the store lost them."""
+
+    files: dict[str, StoredFile]
+    sizes: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, found: Look, row: reports.ReportRow) -> Self:
+        """Read the listing; a store that lost something leaves the page standing."""
+        store = EvidenceStore(found.settings.evidence_dir)
+        try:
+            files = store.listing(row.report.evidence_uri)
+            pictures = [name for name in report_view.PICTURES if name in files]
+            sizes = {name: png_size(store.path(files[name].sha256)) for name in pictures}
+        except (EvidenceMissing, EvidenceAltered):
+            return cls({}, {})
+        return cls(files, {name: size for name, size in sizes.items() if size})
+
+
+def png_size(path: Path) -> tuple[int, int] | None:
+    """Read how large a PNG is from its first bytes; None if it is none.
+
+    Source: PNG specification, third edition, 11.2.1 (IHDR).
+    """
+    with path.open("rb") as file:
+        head = file.read(PNG_HEAD_BYTES)
+    if len(head) < PNG_HEAD_BYTES or not head.startswith(PNG_SIGNATURE):
+        return None
+    width, height = struct.unpack(">II", head[16:])
+    return width, height
 
 
 @router.get("/kinds")
