@@ -28,7 +28,7 @@ from geo.grid import (
 )
 from geo.mask import scl_clear
 from geo.offsets import OffsetUnsettled, pixel_witness, settle_offset
-from geo.raster_io import RasterHeader, UnreadableRaster, read_header, read_over
+from geo.raster_io import UnreadableRaster, read_header, read_over
 from geo.scenes import QUALITY, Refusal, Scene
 from geo.sensors import SensorCard, card_from_json
 from geo.stac import folder_of
@@ -154,7 +154,11 @@ def plan_scenes(
     in_season = [search.scenes[n] for n in positions]
     progress(f"{len(in_season)} of {len(search.scenes)} scenes lie in a season {chosen}")
     folder = folder_of(source)
-    scenes, grid, refused = _open_headers(in_season, folder, card=search.card, boundary=boundary)
+    opened, refused = _open_headers(in_season, folder, card=search.card, boundary=boundary)
+    if not opened:
+        raise _nothing_usable(collection, refused, season=chosen)
+    grid = _measuring_grid(boundary, [geobox for _, geobox in opened], card=search.card)
+    scenes = [scene for scene, _ in opened]
     if search.card.offset_rule == "sentinel-2":
         scenes, unsettled = _settle_offsets(
             scenes, folder, card=search.card, place=(boundary, grid)
@@ -218,10 +222,10 @@ def _nothing_usable(collection: str, refused: Sequence[Refusal], *, season: str)
 
 def _open_headers(
     scenes: Sequence[Scene], folder: str, *, card: SensorCard, boundary: Boundary
-) -> tuple[list[Scene], GeoBox, list[Refusal]]:
-    """Open the red band of each scene; give the readable scenes and the grid they are put on."""
+) -> tuple[list[tuple[Scene, GeoBox]], list[Refusal]]:
+    """Open the red band of each scene; give the readable scenes with their grids."""
 
-    def header(scene: Scene) -> RasterHeader | Refusal:
+    def header(scene: Scene) -> tuple[Scene, GeoBox] | Refusal:
         asset = scene.asset("red")
         try:
             found = read_header(asset.address(folder) if asset else "")
@@ -233,24 +237,23 @@ def _open_headers(
             return Refusal(scene.item_id, reason, scene.observed_on)
         if not _reaches(found.geobox, boundary):
             return Refusal(scene.item_id, "its pixels do not reach the area", scene.observed_on)
-        return found
+        return scene, found.geobox
 
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        headers = list(pool.map(header, scenes))
-    good = [
-        (scene, found)
-        for scene, found in zip(scenes, headers, strict=True)
-        if isinstance(found, RasterHeader)
-    ]
-    refused = [found for found in headers if isinstance(found, Refusal)]
-    if not good:
-        raise _nothing_usable(scenes[0].collection if scenes else "", refused, season="asked for")
-    grid = choose_grid(boundary.geometry, [found.geobox for _, found in good])
+        outcomes = list(pool.map(header, scenes))
+    return (
+        [outcome for outcome in outcomes if not isinstance(outcome, Refusal)],
+        [outcome for outcome in outcomes if isinstance(outcome, Refusal)],
+    )
+
+
+def _measuring_grid(boundary: Boundary, geoboxes: Sequence[GeoBox], *, card: SensorCard) -> GeoBox:
+    """Choose the grid, with a margin that holds what the mask's dilation has to see."""
+    grid = choose_grid(boundary.geometry, geoboxes)
     reach = int(np.ceil(card.mask.dilate_m / pixel_size_m(grid)))
-    if reach > MARGIN_PIXELS:
-        geoboxes = [found.geobox for _, found in good]
-        grid = choose_grid(boundary.geometry, geoboxes, margin=reach)
-    return [scene for scene, _ in good], grid, refused
+    if reach <= MARGIN_PIXELS:
+        return grid
+    return choose_grid(boundary.geometry, geoboxes, margin=reach)
 
 
 def _reaches(geobox: GeoBox, boundary: Boundary) -> bool:
