@@ -56,9 +56,22 @@ def stable(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle(folder, document, tuple(said))
 
 
+@pytest.fixture(scope="session")
+def brief(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same area over two summers: quicker to replay."""
+    folder = tmp_path_factory.mktemp("bundles") / "RO-STABLE-brief"
+    said: list[str] = []
+    document = run_estimate(ask(end="2017-12-31"), folder, progress=said.append)
+    return Bundle(folder, document, tuple(said))
+
+
 @pytest.fixture
 def copy(stable: Bundle, tmp_path: Path) -> Path:
     """A bundle that a test may spoil."""
-    folder = tmp_path / "bundle"
-    shutil.copytree(stable.folder, folder)
-    return folder
+    return Path(shutil.copytree(stable.folder, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def brief_copy(brief: Bundle, tmp_path: Path) -> Path:
+    """A quick bundle that a test may spoil."""
+    return Path(shutil.copytree(brief.folder, tmp_path / "bundle"))
