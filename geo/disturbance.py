@@ -43,6 +43,8 @@ hectare (the forest definition's area) would miss most of them."""
 REFUSAL_SHARE = 0.01
 """A period is refused where this share of the area was lost. Our choice."""
 
+_WORTH_SAYING = 0.001
+
 _NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
@@ -83,16 +85,19 @@ class LossReport:
 
     def sentence(self) -> str:
         """Say what was found, with seasons, hectares and share."""
+        if not self.seasons:
+            return "Nothing can be said about losses: fewer than two seasons have pixels."
+        unseen = f" {self.unseen_share:.1%} of the area could not be compared."
+        rest = unseen if self.unseen_share >= _WORTH_SAYING else ""
         lost = [season for season in self.seasons if season.lost_ha > 0]
         if not lost:
-            last = self.seasons[-1].year if self.seasons else self.first_year
-            return (
-                f"No loss of vegetation was found between the seasons {self.first_year} to {last}."
-            )
+            years = f"{self.first_year} to {self.seasons[-1].year}"
+            return f"No loss of vegetation was found between the seasons {years}.{rest}"
         told = ", ".join(
             f"{s.lost_ha:.2f} ha between the seasons of {s.since} and {s.year}" for s in lost
         )
-        return f"Vegetation was lost on {self.lost_ha:.2f} ha ({self.share:.1%}): {told}."
+        head = f"Vegetation was lost on {self.lost_ha:.2f} ha ({self.share:.1%})"
+        return f"{head}: {told}.{rest}"
 
 
 def loss_between_seasons(
