@@ -99,20 +99,21 @@ class TestBuyers:
         books.check()
 
     def test_one_purse_is_not_spent_twice(self, books: Books, engine: Engine) -> None:
+        """Eight listings, so nothing but the purse is shared."""
         (batch,) = books.mint()
-        listing = books.offer(batch, 8_000, price=1_000)
+        listings = [books.offer(batch, 1_000, price=1_000) for _ in range(8)]
         buyer = books.rich_buyer(3_500)
 
-        def buy(session: Session) -> object:
-            return market.buy(
+        def buys(number: int) -> Callable[[Session], object]:
+            return lambda session: market.buy(
                 session,
                 actor=buyer,
                 command_id=new_id(),
-                listing_id=listing.id,
+                listing_id=listings[number].id,
                 quantity_kg=1_000,
             )
 
-        results = all_at_once(engine, [buy] * 8)
+        results = all_at_once(engine, [buys(number) for number in range(8)])
         assert sum(isinstance(result, Purchase) for result in results) == 3
         assert sum(isinstance(result, InsufficientFunds) for result in results) == 5
         assert books.holds(buyer) == {"holding": 3_000, "cash": 500}

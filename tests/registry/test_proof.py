@@ -219,6 +219,25 @@ class TestKeys:
         forged["log"]["fingerprint"] = FINGERPRINT
         assert codes(forged) == {"signature"}
 
+    def test_signature_by_another_key_under_the_trusted_keys_name_is_refused(self) -> None:
+        forged = certificate(key=OTHER_KEY)
+        head, _, signature = read_note(forged["log"]["checkpoint"])
+        forged["log"] |= {
+            "checkpoint": proof.note_of(head, public_key=PUBLIC, signature=signature),
+            "public_key": base64.b64encode(PUBLIC).decode(),
+            "fingerprint": FINGERPRINT,
+        }
+        (problem,) = verify_certificate(forged, key=FINGERPRINT).problems
+        assert (problem.code, problem.place) == ("signature", "log.checkpoint")
+
+    def test_every_bit_of_the_signature_counts(self) -> None:
+        document = certificate()
+        head, _, signature = read_note(document["log"]["checkpoint"])
+        for place in range(0, 512, 37):
+            bent = bytearray(signature)
+            bent[place // 8] ^= 1 << place % 8
+            assert not proof.signature_holds(head, signature=bytes(bent), public_key=PUBLIC)
+
     def test_production_origin_on_a_sandbox_certificate_is_refused(self) -> None:
         assert codes(certificate(origin="amanar-production/registry")) == {"environment"}
 
