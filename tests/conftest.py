@@ -54,6 +54,7 @@ def cluster() -> Iterator[Cluster]:
     with throwaway_cluster() as running:
         _let_the_disk_be_late(running)
         db.migrate(running.owner_url)
+        _make_small(running)
         yield running
 
 
@@ -65,12 +66,20 @@ def _let_the_disk_be_late(cluster: Cluster) -> None:
         admin.execute("SELECT pg_reload_conf()")
 
 
+def _make_small(cluster: Cluster) -> None:
+    """Halve the template, so that cloning takes 0.04 s: two coordinate systems are enough."""
+    with psycopg.connect(cluster.conninfo(ADMIN_ROLE, TEMPLATE), autocommit=True) as admin:
+        admin.execute("DELETE FROM spatial_ref_sys WHERE srid NOT IN (4326, 6933)")
+        admin.execute("VACUUM FULL")
+
+
 @pytest.fixture
 def database(cluster: Cluster) -> Iterator[Database]:
     """Clone the template for one test and drop the clone afterwards."""
     name = f"test_{next(_number)}"
     with psycopg.connect(cluster.conninfo(ADMIN_ROLE, "postgres"), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER_ROLE}".encode())
+        copied = f"TEMPLATE {TEMPLATE} STRATEGY file_copy OWNER {OWNER_ROLE}"
+        admin.execute(f"CREATE DATABASE {name} {copied}".encode())
         yield Database(
             app_url=cluster.url(APP_ROLE, name),
             owner_url=cluster.url(OWNER_ROLE, name),
