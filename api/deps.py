@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
 from api.faults import SignInNeeded
@@ -46,7 +47,18 @@ def transaction(settings: SettingsDep) -> Iterator[Session]:
 Transaction = Annotated[Session, Depends(transaction, scope="function")]
 
 
-def reader(request: Request, session: Transaction, settings: SettingsDep) -> Actor | None:
+BEARER = HTTPBearer(
+    auto_error=False, description="An API key, or the token that POST /v1/sign-in gives."
+)
+"""Said in the description of the API; the header itself is read in security.py."""
+
+
+def reader(
+    request: Request,
+    session: Transaction,
+    settings: SettingsDep,
+    _described: Annotated[object, Security(BEARER)],
+) -> Actor | None:
     """Give who asks, or None for the public; a credential that is wrong is refused, not ignored."""
     credential = bearer_of(request)
     if credential is None:

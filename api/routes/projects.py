@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, File, Form, UploadFile, status
+from sqlalchemy.orm import Session
 
 from api import intake
 from api.deps import Acting, CommandId, SettingsDep, Transaction
@@ -21,10 +22,11 @@ from api.schemas.projects import (
     ProjectsAnswer,
 )
 from api.wire import Line
-from registry.domain.roles import Action
+from registry.domain.roles import Action, Actor
 from registry.queries import credits as credit_rows
 from registry.queries import projects as rows
 from registry.services import projects
+from registry.tables.projects import Project as ProjectTable
 
 router = APIRouter(prefix="/v1", tags=["projects"])
 
@@ -91,7 +93,7 @@ def add_area(
 
     The file is read as on the command line; land that another project has is refused.
     """
-    project = rows.get_project(session, code=code).project
+    project = _own(session, actor, code=code, action=Action.ADD_AREA)
     boundary = intake.boundary_of(file, name=name, feature=feature)
     new = projects.NewArea(
         project_id=project.id,
@@ -125,11 +127,7 @@ def add_plots(
 
     Every bad row is named at once. The file is known by its content, so it needs no command id.
     """
-    actor.require(Action.REQUEST_MONITORING)
-    project = rows.get_project(session, code=code).project
-    actor.require_own(
-        project.organisation_id, action=Action.REQUEST_MONITORING, what=f"project {project.code}"
-    )
+    _own(session, actor, code=code, action=Action.REQUEST_MONITORING)
     read = intake.plots_of(file)
     stored = intake.store_plots(session, actor=actor, read=read, settings=settings)
     return PlotsAnswer(
@@ -155,7 +153,15 @@ def read_boundary(area_id: UUID, session: Transaction, settings: SettingsDep) ->
     )
 
 
-def project_answer(session: Transaction, code: str, environment: str) -> ProjectAnswer:
+def _own(session: Session, actor: Actor, *, code: str, action: Action) -> ProjectTable:
+    """Give a project that the actor may change: asked before a file is read at all."""
+    actor.require(action)
+    project = rows.get_project(session, code=code).project
+    actor.require_own(project.organisation_id, action=action, what=f"project {code}")
+    return project
+
+
+def project_answer(session: Session, code: str, environment: str) -> ProjectAnswer:
     """Build the answer for one project."""
     row = rows.get_project(session, code=code)
     totals = credit_rows.totals_of(session, project_ids=[row.project.id])
