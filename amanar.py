@@ -23,7 +23,6 @@ from geo.errors import BadInput, GeoError
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from registry.settings import Settings
@@ -45,10 +44,6 @@ class BadSettings(RegistryError):
 
 class DatabaseAway(RegistryError):
     """The database of AMANAR_DATABASE_URL cannot be used: {reason}. Start or mend it."""
-
-
-class PortTaken(RegistryError):
-    """Cannot listen on {host} port {port}: {reason}. End the program that has it, or choose another port with --port or AMANAR_PORT."""  # noqa: E501 (one message, one line)
 
 
 # --- the way out ---------------------------------------------------------------------------------
@@ -154,6 +149,15 @@ def _migrate(settings: "Settings") -> None:
 # --- measuring -----------------------------------------------------------------------------------
 
 
+def _whole(text: str) -> int:
+    """Read a whole number."""
+    try:
+        return int(text)
+    except ValueError as error:
+        message = f"{text!r} is no whole number."
+        raise typer.BadParameter(message) from error
+
+
 @app.command()
 def estimate(
     *,
@@ -177,7 +181,9 @@ def estimate(
         str | None, typer.Option(help="Ecological zone: zone/continent/origin[/type].")
     ] = None,
     methodology: Annotated[str, typer.Option(help="Methodology id.")] = "stock-difference",
-    seed: Annotated[int, typer.Option(help="Seed of everything drawn at random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(parser=_whole, metavar="N", help="Seed of everything drawn at random.")
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Directory of the evidence bundle.", show_default=False)
     ] = None,
@@ -198,6 +204,9 @@ def estimate(
         zone=zone, methodology=methodology, seed=seed,
     )  # fmt: skip
     directory = out or Path("evidence") / request.name
+    _require_room_for("--out", directory, folder=directory)
+    if json_to != "-":
+        _require_room_for("--json", Path(json_to), folder=Path(json_to).parent)
     document = run_estimate(request, directory, progress=_say)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if json_to == "-":
@@ -205,6 +214,20 @@ def estimate(
     else:
         Path(json_to).write_text(text, encoding="utf-8")
     _say(f"Evidence in {directory}.")
+
+
+def _require_room_for(option: str, path: Path, *, folder: Path) -> None:
+    """Find out before the work, not after it, that its result cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if path != folder and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        fix = "Name a place where you may write."
+        raise BadInput(what=f"{option} {path}", problem=problem, fix=fix) from error
 
 
 @app.command()
@@ -234,14 +257,13 @@ def replay(
     from geo.replay import replay as recompute  # noqa: PLC0415
 
     found = recompute(evidence_dir, catalog=catalog)
-    for difference in found.differences:
-        print(difference)
-    if found.differences:
-        count = len(found.differences)
-        return _leave(f"{evidence_dir} differs in {count} places ({found.source}).", DIFFERS)
-    print(f"Identical ({found.source}).")
-    print("This shows that the number was computed as stated, not that it is right.")
-    return OK
+    for line in (*found.differences, *found.notes):
+        print(line)
+    print(f"{found.source}: {found.sentence}")
+    if found.identical:
+        print(f"Identical, {found.digest}")
+        return OK
+    return _leave(f"{evidence_dir} differs in {len(found.differences)} places.", DIFFERS)
 
 
 @app.command()
@@ -271,28 +293,15 @@ def serve(
     import uvicorn  # noqa: PLC0415
 
     from api.main import create_app  # noqa: PLC0415
+    from flows.processes import listen  # noqa: PLC0415
 
     settings = _database()
-    listening = _listen(host or settings.host, settings.port if port is None else port)
+    listening = listen(host or settings.host, settings.port if port is None else port)
     address = "http://{}:{}".format(*listening.getsockname())
     threading.Thread(target=_keep_jobs_done, args=(settings,), daemon=True).start()
     _say(f"Amanar serves at {address}")
     config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False)
     uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listen(host: str, port: int) -> "socket.socket":
-    """Take the port before anything else is done."""
-    import socket  # noqa: PLC0415
-
-    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((host, port))
-    except OSError as error:
-        taken.close()
-        raise PortTaken(host=host, port=port, reason=error.strerror) from error
-    return taken
 
 
 def _keep_jobs_done(settings: "Settings") -> None:

@@ -1,6 +1,6 @@
 """Processes that we start and end: with our environment, never outliving us.
 
-Imports the standard library only. Order: starting, ending, ports, the environment.
+Imports registry's errors only. Order: starting, ending, ports, the environment.
 The environment is read here for one purpose, to hand it on to the processes we start.
 """
 
@@ -14,11 +14,17 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING
 
+from registry.errors import RegistryError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 STOP_WAIT_S = 15.0
+
+
+class PortTaken(RegistryError):
+    """Cannot listen on {host} port {port}: {reason}. End the program that has it, or choose another port with --port or AMANAR_PORT."""  # noqa: E501 (one message, one line)
 
 
 @contextlib.contextmanager
@@ -80,6 +86,24 @@ def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port before anything else is done; 0 takes a free one.
+
+    Raises
+    ------
+    PortTaken
+        With the fix.
+    """
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
+        raise PortTaken(host=host, port=port, reason=error.strerror) from error
+    return taken
 
 
 def near_hosts() -> str:
