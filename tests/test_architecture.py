@@ -49,6 +49,7 @@ PLANTED = {
     "geo-layers": ("geo/errors.py", "import geo.grid"),
     "registry-layers": ("registry/errors.py", "import registry.db"),
     "service-layers": ("registry/services/audit.py", "import registry.services.ledger"),
+    "flow-layers": ("flows/storage.py", "import flows.handoff"),
 }
 
 
