@@ -161,8 +161,8 @@ def _tell(http: httpx.Client, settings: Settings, say: Say) -> Told:
     """Tell the story from the first polygon to the retired tonne."""
     told = Told()
     folder = settings.state_dir.absolute() / "demo"
-    developer = story.enter(http, settings, Role.DEVELOPER)
-    verifier = story.enter(http, settings, Role.VERIFIER)
+    developer = story.enter(http, settings, role=Role.DEVELOPER)
+    verifier = story.enter(http, settings, role=Role.VERIFIER)
     with contextlib.ExitStack() as stack:
         workers = _Workers(settings, stack)
         stays = (story.FIRST, story.HARVEST, story.CONVERTED)
@@ -170,14 +170,14 @@ def _tell(http: httpx.Client, settings: Settings, say: Say) -> Told:
         requests = {stay.code: story.request(developer, stay) for stay in stays}
         workers.await_measured(developer, list(requests.values()))
         for stay in stays:
-            report = story.report_of(developer, stay, requests[stay.code])
+            report = story.report_of(developer, stay, request_id=requests[stay.code])
             told.outcomes.append(_decide(verifier, stay, report, folder=folder, say=say))
         told.refusals = story.refused_periods(developer)
         for what, sentence in told.refusals.items():
             say(f"RO-STABLE: a second period that {what} is refused: {sentence}")
         second = story.request(developer, story.SECOND)
         workers.await_measured(developer, [second])
-        report = story.report_of(developer, story.SECOND, second)
+        report = story.report_of(developer, story.SECOND, request_id=second)
         outcome = _decide(verifier, story.SECOND, report, folder=folder, say=say)
         told.outcomes.insert(1, outcome)
     _trade(http, settings, told, folder=folder, say=say)
@@ -190,9 +190,9 @@ def _decide(
     place = folder / stay.step.replace(" ", "-")
     if report["state"] in {"queued", "in_review"}:
         say(f"{stay.step}: the verifier recomputes the evidence")
-        story.recompute(verifier, report, place / "evidence")
-    outcome = story.decide(verifier, stay, report)
-    outcome.pictures = story.pictures_of(verifier, report, place)
+        story.recompute(verifier, report, folder=place / "evidence")
+    outcome = story.decide(verifier, stay, report=report)
+    outcome.pictures = story.pictures_of(verifier, report, folder=place)
     words = {"approve": "approved and minted", "refuse": "refused", "opinion": "screened only"}
     why = outcome.report["review"]["reasons"]
     say(f"{stay.step}: {words[outcome.decision]}. {why}")
@@ -205,13 +205,13 @@ def _trade(http: httpx.Client, settings: Settings, told: Told, *, folder: Path, 
     if not first.batches:
         say("Nothing was minted, so nothing is sold.")
         return
-    developer = story.enter(http, settings, Role.DEVELOPER)
-    buyer = story.enter(http, settings, Role.BUYER)
-    purchase = story.sell(developer, buyer, first.batches[0])
+    developer = story.enter(http, settings, role=Role.DEVELOPER)
+    buyer = story.enter(http, settings, role=Role.BUYER)
+    purchase = story.sell(developer, buyer, batch=first.batches[0])
     say(f"Bought {purchase['quantity']['tonnes']} t for {purchase['paid']['text']} (play money)")
     told.retirement = story.retire(buyer, purchase)
     say(f"Retired {told.retirement['quantity']['tonnes']} t for {told.retirement['beneficiary']}")
-    told.certificate = story.certificate(Visitor(http), told.retirement, folder)
+    told.certificate = story.certificate(Visitor(http), told.retirement, folder=folder)
     told.verdict = story.verdict_of(Visitor(http), told.certificate, say=say)
 
 

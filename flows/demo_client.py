@@ -96,7 +96,7 @@ class Visitor:
         return found
 
 
-def sign_in(http: httpx.Client, email: str, password: str) -> Visitor:
+def sign_in(http: httpx.Client, *, email: str, password: str) -> Visitor:
     """Sign in and give the person at the API."""
     body = {"email": email, "password": password}
     return Visitor(http, Visitor(http).post("/v1/sign-in", "sign in", json=body)["token"])

@@ -164,9 +164,9 @@ def admit_people(settings: Settings) -> None:
             )
 
 
-def enter(http: httpx.Client, settings: Settings, role: Role) -> Visitor:
+def enter(http: httpx.Client, settings: Settings, *, role: Role) -> Visitor:
     """Sign in as the demo's person of this role."""
-    return sign_in(http, email_of(role), password_of(settings, role))
+    return sign_in(http, email=email_of(role), password=password_of(settings, role))
 
 
 # --- land and requests ---------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def is_open(visitor: Visitor, request_id: str) -> bool:
     return visitor.get(f"/v1/monitoring-requests/{request_id}")["state"] in {"queued", "running"}
 
 
-def report_of(visitor: Visitor, stay: Stay, request_id: str) -> dict[str, Any]:
+def report_of(visitor: Visitor, stay: Stay, *, request_id: str) -> dict[str, Any]:
     """Give the report that a finished request led to."""
     found = visitor.get(f"/v1/monitoring-requests/{request_id}")
     if found["state"] != "done":
@@ -259,7 +259,7 @@ def report_of(visitor: Visitor, stay: Stay, request_id: str) -> dict[str, Any]:
     return visitor.get(f"/v1/reports/{found['reports'][-1]}")
 
 
-def pictures_of(visitor: Visitor, report: Mapping[str, Any], folder: Path) -> list[Path]:
+def pictures_of(visitor: Visitor, report: Mapping[str, Any], *, folder: Path) -> list[Path]:
     """Fetch the pictures of a report's evidence into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files = visitor.get(report["files_href"])["items"]
@@ -275,7 +275,7 @@ def pictures_of(visitor: Visitor, report: Mapping[str, Any], folder: Path) -> li
 # --- deciding ------------------------------------------------------------------------------------
 
 
-def recompute(verifier: Visitor, report: Mapping[str, Any], folder: Path) -> None:
+def recompute(verifier: Visitor, report: Mapping[str, Any], *, folder: Path) -> None:
     """Fetch a report's evidence and recompute it, as a verifier does before deciding.
 
     Raises
@@ -294,7 +294,7 @@ def recompute(verifier: Visitor, report: Mapping[str, Any], folder: Path) -> Non
         raise NotReplayed(report=report["id"], difference=found.differences[0])
 
 
-def decide(verifier: Visitor, stay: Stay, report: Mapping[str, Any]) -> Outcome:
+def decide(verifier: Visitor, stay: Stay, *, report: Mapping[str, Any]) -> Outcome:
     """Review a report: refused where something stands against it, else approved, which mints."""
     against = [entry for entry in report["quality"] if entry["severity"] == "blocking"]
     if report["claim"]["kind"] == "indicative":
@@ -316,7 +316,7 @@ def decide(verifier: Visitor, stay: Stay, report: Mapping[str, Any]) -> Outcome:
 # --- selling and retiring ------------------------------------------------------------------------
 
 
-def sell(developer: Visitor, buyer: Visitor, batch: Mapping[str, Any]) -> dict[str, Any]:
+def sell(developer: Visitor, buyer: Visitor, *, batch: Mapping[str, Any]) -> dict[str, Any]:
     """List what can be traded of a batch at a fixed price; the buyer buys a part of it."""
     tradable_kg = batch["size"]["kg"] - batch["buffer"]["kg"]
     offer = {
@@ -345,7 +345,7 @@ def retire(buyer: Visitor, purchase: Mapping[str, Any]) -> dict[str, Any]:
 # --- proving -------------------------------------------------------------------------------------
 
 
-def certificate(visitor: Visitor, retirement: Mapping[str, Any], folder: Path) -> Path:
+def certificate(visitor: Visitor, retirement: Mapping[str, Any], *, folder: Path) -> Path:
     """Fetch the certificate once its leaf is sealed, as JSON and as PDF."""
     href = retirement["certificate_href"]
     deadline = time.monotonic() + SEAL_WAIT_S

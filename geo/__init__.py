@@ -1,0 +1,1 @@
+"""What happened on this land? Pixels and plots in, numbers with their errors out."""

@@ -1,0 +1,1 @@
+"""Who holds what, and why? The books: land, reports, credits, money, and their history."""

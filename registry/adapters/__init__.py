@@ -1,0 +1,1 @@
+"""What the registry needs from outside: files, keys, print."""

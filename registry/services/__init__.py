@@ -1,0 +1,1 @@
+"""What can be done in the registry: each takes a session, never commits, always audits."""
