@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
 MIN_AREA_HA = 1e-4
 """One square metre; less is taken for a slip. Our choice."""
@@ -41,7 +42,10 @@ EDGE_STEP_DEGREES = 0.001
 """Edges, straight in longitude and latitude, are cut to this length before an area is taken."""
 
 _EDGE_STEP_M = 1000.0
+_MAX_EDGE_POINTS = 1_000_000
 _SPIKE_DEGREES = 1e-9
+_MAX_SPIKE_POINTS = 1000
+_MAX_NOTES = 20
 _PLACE = re.compile(r"\[(-?[\d.eE+-]+) (-?[\d.eE+-]+)")
 _GEOD = Geod(ellps="WGS84")
 
@@ -95,11 +99,21 @@ def read_boundary(
     )
 
 
-def geodesic_area_ha(geometry: shapely.Geometry) -> float:
+def geodesic_area_ha(geometry: BaseGeometry) -> float:
     """Area of a WGS 84 geometry on the ellipsoid, hectares; edges straight in lon and lat."""
-    fine = shapely.segmentize(geometry, EDGE_STEP_DEGREES)
+    fine = with_fine_edges(geometry)
     area_m2, _ = _GEOD.geometry_area_perimeter(shapely.orient_polygons(fine))
     return float(abs(area_m2)) / 10_000
+
+
+def with_fine_edges(geometry: BaseGeometry) -> BaseGeometry:
+    """Cut the edges of a WGS 84 geometry so that each is as good as straight in any projection.
+
+    To 0.001 degree; longer where that would give more than a million points.
+    """
+    step = max(EDGE_STEP_DEGREES, float(shapely.length(geometry)) / _MAX_EDGE_POINTS)
+    fine: BaseGeometry = shapely.segmentize(geometry, step)
+    return fine
 
 
 def _content(source: str | Path | bytes, feature: str | None) -> tuple[bytes, str, str | None]:
@@ -142,9 +156,11 @@ def _polygons(
 ) -> list[shapely.Polygon]:
     others = sorted({kind for feature in features for kind in feature.others})
     rings = [polygon for feature in features for polygon in feature.polygons]
+    if any(not feature.polygons and not feature.others for feature in features):
+        raise FileFault(problem="has a feature without geometry", fix="Draw it or take it out")
     if not rings:
-        what = f"holds {', '.join(others)} and no polygon" if others else "holds no geometry"
-        raise FileFault(problem=what, fix="Draw the area as a polygon")
+        problem = f"holds {', '.join(others)} and no polygon"
+        raise FileFault(problem=problem, fix="Draw the area as a polygon")
     if set(others) - {"Point", "MultiPoint"}:
         problem = f"holds {', '.join(others)} beside its polygons"
         raise FileFault(problem=problem, fix="Keep the polygons alone")
@@ -183,16 +199,22 @@ class _ToWgs84:
                 problem=f"has a coordinate that is no number (point {number} of a ring)",
                 fix="Export the boundary again",
             )
-        if not self.same and len(points):
-            if self.crs.is_projected:
-                points = shapely.get_coordinates(
-                    shapely.segmentize(shapely.LineString(points), _EDGE_STEP_M)
-                    if len(points) > 1
-                    else shapely.Point(points[0])
-                )
-            points = np.column_stack(self.transformer.transform(points[:, 0], points[:, 1]))
-        _check_range(points, self.crs)
-        return points
+        if self.same or not len(points):
+            _check_range(points, self.crs)
+            return points
+        moved = np.column_stack(self.transformer.transform(points[:, 0], points[:, 1]))
+        _check_range(moved, self.crs)
+        if self.crs.is_projected and len(points) > 1:
+            fine = shapely.get_coordinates(_with_fine_metres(shapely.LineString(points)))
+            moved = np.column_stack(self.transformer.transform(fine[:, 0], fine[:, 1]))
+            _check_range(moved, self.crs)
+        return moved
+
+
+def _with_fine_metres(line: shapely.LineString) -> shapely.LineString:
+    """Cut edges that are straight in a projection, where they are longer than a kilometre."""
+    step = max(_EDGE_STEP_M, float(shapely.length(line)) / _MAX_EDGE_POINTS)
+    return shapely.segmentize(line, step)
 
 
 def _check_range(points: NDArray[np.float64], crs: CRS) -> None:
@@ -233,6 +255,8 @@ def _polygon(
 
 
 def _note(repairs: list[str], sentence: str) -> None:
+    if len(repairs) >= _MAX_NOTES:
+        sentence = "Further repairs of these kinds were made."
     if sentence not in repairs:
         repairs.append(sentence)
 
@@ -248,10 +272,7 @@ def _clean_ring(ring: NDArray[np.float64], repairs: list[str]) -> NDArray[np.flo
     kept = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)] if len(ring) > 1 else ring
     if len(kept) < len(ring):
         _note(repairs, f"Repeated points were removed, the first near {_first_gap(ring)}.")
-    while len(kept) >= 3 and (spike := _spike(kept)) is not None:  # noqa: PLR2004  # a triangle
-        _note(repairs, f"A spike without width was removed at {_at(*kept[spike])}.")
-        kept = np.delete(kept, spike, axis=0)
-        kept = kept[np.any(kept != np.roll(kept, 1, axis=0), axis=1)]
+    kept = _without_spikes(kept, repairs)
     if len(kept) < 3:  # noqa: PLR2004  # a triangle
         raise FileFault(
             problem=f"has a ring with no area at {_at(*ring[0])}", fix="Draw that part again"
@@ -264,15 +285,32 @@ def _first_gap(ring: NDArray[np.float64]) -> str:
     return _at(*ring[int(np.argmax(same))])
 
 
-def _spike(ring: NDArray[np.float64]) -> int | None:
-    """Give the point at which a ring goes out and comes back on the same line, or None."""
+def _without_spikes(ring: NDArray[np.float64], repairs: list[str]) -> NDArray[np.float64]:
+    """Take out the points at which a ring goes out and comes back on the same line."""
+    for _ in range(_MAX_SPIKE_POINTS):
+        spikes = _spikes(ring)
+        if len(ring) < 3 or not len(spikes):  # noqa: PLR2004  # a triangle
+            return ring
+        for spike in spikes[: _MAX_NOTES + 1]:
+            _note(repairs, f"A spike without width was removed at {_at(*ring[spike])}.")
+        ring = np.delete(ring, spikes, axis=0)
+        ring = ring[np.any(ring != np.roll(ring, 1, axis=0), axis=1)]
+    raise FileFault(problem=f"has a tangled ring at {_at(*ring[0])}", fix="Draw it again")
+
+
+def _spikes(ring: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find spikes; of neighbours only the first, since taking it out changes the next."""
     before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
     out, back = ring - before, after - ring
     cross = out[:, 0] * back[:, 1] - out[:, 1] * back[:, 0]
     reach = np.maximum(np.hypot(out[:, 0], out[:, 1]), np.hypot(back[:, 0], back[:, 1]))
     turned = (out * back).sum(axis=1) < 0
     found = np.flatnonzero(turned & (np.abs(cross) <= _SPIKE_DEGREES * reach))
-    return int(found[0]) if found.size else None
+    if len(found) > 1 and found[0] == 0 and found[-1] == len(ring) - 1:
+        found = found[:-1]
+    alone = np.insert(np.diff(found) > 1, 0, values=True) if len(found) else found.astype(bool)
+    first: NDArray[np.int64] = found[alone]
+    return first
 
 
 def _at(lon: float, lat: float) -> str:
@@ -300,11 +338,11 @@ def _one_area(polygons: Sequence[shapely.Polygon], repairs: list[str]) -> shapel
     )
 
 
-def _pieces(geometry: shapely.Geometry) -> list[shapely.Polygon]:
+def _pieces(geometry: BaseGeometry) -> list[shapely.Polygon]:
     return [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
 
 
-def _valid(polygon: shapely.Polygon, repairs: list[str]) -> shapely.Geometry:
+def _valid(polygon: shapely.Polygon, repairs: list[str]) -> BaseGeometry:
     """Accept a valid polygon, or one that only touches itself; refuse the rest with the place."""
     reason = str(shapely.is_valid_reason(polygon))
     if reason == "Valid Geometry":
@@ -329,10 +367,13 @@ def _valid(polygon: shapely.Polygon, repairs: list[str]) -> shapely.Geometry:
 def _without_doubles(parts: list[shapely.Polygon], repairs: list[str]) -> list[shapely.Polygon]:
     """Drop parts that stand there twice; refuse parts that overlap."""
     kept: list[shapely.Polygon] = []
+    seen: set[bytes] = set()
     for part in parts:
-        if any(part.equals(other) for other in kept):
+        form = part.normalize().wkb
+        if form in seen:
             _note(repairs, f"A part that stood there twice was dropped at {_where(part)}.")
         else:
+            seen.add(form)
             kept.append(part)
     tree = shapely.STRtree(kept)
     for left, right in zip(*_overlapping(tree, kept), strict=True):

@@ -398,7 +398,8 @@ def _table_feature(row: Any, columns: Mapping[str, Any], *, geometry_column: str
     geometry = row[geometry_column]
     polygons: list[Polygon] = []
     others: list[str] = []
-    for part in getattr(geometry, "geoms", [geometry]) if geometry is not None else []:
+    found = getattr(geometry, "geoms", [geometry]) if hasattr(geometry, "geom_type") else []
+    for part in found:
         if part.geom_type == "Polygon":
             rings = [part.exterior, *part.interiors]
             polygons += [[np.asarray(ring.coords) for ring in rings]] if not part.is_empty else []

@@ -18,7 +18,7 @@ from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
 
-from geo.aoi import EDGE_STEP_DEGREES
+from geo.aoi import with_fine_edges
 from geo.errors import BadInput, GridMismatch
 
 if TYPE_CHECKING:
@@ -156,13 +156,14 @@ def project(geometry: BaseGeometry, crs: CRS) -> BaseGeometry:
     if crs.epsg == 4326:  # noqa: PLR2004  # already there
         return geometry
     transformer = _transformer("EPSG:4326", crs.to_wkt())
-    fine = shapely.segmentize(geometry, EDGE_STEP_DEGREES)
+    fine = with_fine_edges(geometry)
 
     def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = transformer.transform(points[:, 0], points[:, 1])
         return np.column_stack([x, y])
 
-    return shapely.transform(fine, move)
+    moved: BaseGeometry = shapely.transform(fine, move)
+    return moved
 
 
 @cache

@@ -165,6 +165,10 @@ class TestChunks:
             chunk_plan(ten_metre_grid(), 0)
 
 
+ASKEW = choose_grid(boundary_on(ROMANIA, inset=30).geometry, [ROMANIA, moved(ROMANIA, rows=0.4)])
+"""A UTM grid over Romania's, which is in another projection."""
+
+
 class TestNearest:
     def test_a_coarse_band_is_replicated_exactly(self) -> None:
         coarse = GeoBox((16, 16), TEN_METRES @ Affine.scale(2), UTM)
@@ -179,9 +183,7 @@ class TestNearest:
 
     @given(top=st.integers(0, 20), left=st.integers(0, 20), edge=st.integers(1, 12))
     def test_a_block_has_the_indices_of_the_whole(self, top: int, left: int, edge: int) -> None:
-        target = choose_grid(
-            boundary_on(ROMANIA, inset=30).geometry, [ROMANIA, moved(ROMANIA, rows=0.4)]
-        )
+        target = ASKEW
         whole = source_indices(ROMANIA, target, rows=(0, 40), columns=(0, 40))
         part = source_indices(ROMANIA, target, rows=(top, top + edge), columns=(left, left + edge))
         for block, all_of_it in zip(part, whole, strict=True):
@@ -189,9 +191,7 @@ class TestNearest:
             np.testing.assert_array_equal(block, expected)
 
     def test_another_projection_takes_the_pixel_in_which_the_centre_lies(self) -> None:
-        target = choose_grid(
-            boundary_on(ROMANIA, inset=30).geometry, [ROMANIA, moved(ROMANIA, rows=0.4)]
-        )
+        target = ASKEW
         rows, columns = source_indices(ROMANIA, target, rows=(5, 6), columns=(9, 10))
         x, y = target.transform @ (9.5, 5.5)
         there = Transformer.from_crs(str(target.crs), "EPSG:3035", always_xy=True).transform(x, y)
@@ -218,9 +218,7 @@ class TestSpans:
         assert span_over(PERU, ROMANIA) is None
 
     def test_all_pixels_that_nearest_neighbour_asks_for_are_in_the_span(self) -> None:
-        target = choose_grid(
-            boundary_on(ROMANIA, inset=30).geometry, [ROMANIA, moved(ROMANIA, rows=0.4)]
-        )
+        target = ASKEW
         span = span_over(ROMANIA, target)
         height, width = target.shape
         rows, columns = source_indices(ROMANIA, target, rows=(0, height), columns=(0, width))
