@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from geo.measure import Measurement
     from geo.types import Boundary, Season
 
-BLOCKS_AT_ONCE = 8
-"""Blocks held in memory while the survey is put together (our choice)."""
+MAX_BYTES_AT_ONCE = 256_000_000
+"""Results of blocks held in memory while the survey is put together (our choice)."""
 
 MAX_BYTES_IN_MEMORY = 500_000_000
 """A larger array of the survey is kept on disk while it is needed (our choice)."""
@@ -165,22 +165,34 @@ def _computed(
     chunks = lazy["series"].chunks[1:]
     edges = [np.cumsum([0, *sizes]) for sizes in chunks]
     blocks = list(itertools.product(*(range(len(sizes)) for sizes in chunks)))
-    for at in range(0, len(blocks), BLOCKS_AT_ONCE):
-        batch = blocks[at : at + BLOCKS_AT_ONCE]
-        done = compute(  # type: ignore[no-untyped-call]
-            *([array.blocks[:, row, column] for array in lazy.values()] for row, column in batch)
-        )
-        for (row, column), values in zip(batch, done, strict=True):
-            rows, columns = (
-                slice(edges[0][row], edges[0][row + 1]),
-                slice(edges[1][column], edges[1][column + 1]),
-            )
+    at_once = _blocks_at_once(lazy, chunks)
+    masked = measurement.not_positive.data.sum()
+    counted: list[Any] = []
+    for at in range(0, len(blocks), at_once):
+        batch = blocks[at : at + at_once]
+        wanted = [[a.blocks[:, row, column] for a in lazy.values()] for row, column in batch]
+        if len(blocks) <= at_once:  # then the count costs no second reading
+            wanted.append([masked])
+        done = compute(*wanted)  # type: ignore[no-untyped-call]
+        for (row, column), values in zip(batch, done, strict=False):
+            rows = slice(edges[0][row], edges[0][row + 1])
+            columns = slice(edges[1][column], edges[1][column + 1])
             for name, value in zip(lazy, values, strict=True):
                 whole[name][:, rows, columns] = value
-        if len(blocks) > BLOCKS_AT_ONCE:
-            progress(f"block {min(at + BLOCKS_AT_ONCE, len(blocks))} of {len(blocks)} measured")
+        counted = list(done[len(batch) :])
+        progress(f"{min(at + at_once, len(blocks))} of {len(blocks)} blocks measured")
     series: NDArray[np.int16] = whole.pop("series")
-    return whole, series, int(measurement.not_positive.data.sum().compute())
+    not_positive = counted[0][0] if counted else masked.compute()
+    return whole, series, int(not_positive)
+
+
+def _blocks_at_once(
+    lazy: Mapping[str, Any], chunks: tuple[tuple[int, ...], tuple[int, ...]]
+) -> int:
+    """So many blocks that their results fit into memory; at least one."""
+    layers = sum(array.shape[0] * array.dtype.itemsize for array in lazy.values())
+    pixels = chunks[0][0] * chunks[1][0]
+    return max(1, MAX_BYTES_AT_ONCE // int(layers * pixels))
 
 
 def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
