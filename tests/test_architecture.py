@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,16 @@ def test_only_the_settings_read_the_environment() -> None:
 def test_every_library_that_the_brief_names_is_called_in_production_code() -> None:
     imported = set().union(*(_imported(path) for path in _sources(tests=False)))
     assert imported >= NAMED_LIBRARIES
+
+
+def test_the_readme_says_where_each_of_them_is_called() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for library in sorted(NAMED_LIBRARIES):
+        row = re.search(rf"^\| {library} \| (.+) \|$", readme, re.MULTILINE)
+        assert row, f"no row for {library}"
+        files = re.findall(r"`([^`]+\.py)`", row[1])
+        assert files
+        assert [name for name in files if library not in _imported(ROOT / name)] == []
 
 
 def test_every_setting_is_documented_in_the_readme() -> None:
