@@ -70,10 +70,14 @@ def canonical_json(value: Any) -> bytes:
     Malformed
         For a float, a key that is no text, or a type that JSON does not have.
     """
-    _refuse_floats(value, "$")
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode()
+    try:
+        _refuse_floats(value, "$")
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+        ).encode()
+    except (UnicodeEncodeError, RecursionError) as fault:
+        message = f"no one spelling: {type(fault).__name__}"
+        raise Malformed(message) from fault
 
 
 def _refuse_floats(value: Any, place: str) -> None:
@@ -314,7 +318,9 @@ def read_certificate(text: str) -> dict[str, Any]:
 
     try:
         document = json.loads(text, object_pairs_hook=once, parse_float=whole, parse_constant=whole)
-    except (json.JSONDecodeError, RecursionError) as fault:
+    except Malformed:
+        raise
+    except (ValueError, RecursionError) as fault:
         message = f"the certificate is not JSON: {fault}"
         raise Malformed(message) from fault
     if not isinstance(document, dict):
@@ -414,7 +420,8 @@ def _short(value: Any) -> str:
 def _check_quantity(content: Mapping[str, Any], problems: list[Problem]) -> None:
     """Add up the serials, last minus first plus one each; they are the stated kilograms."""
     total = 0
-    for serial in content.get("serials") or ():
+    serials = content.get("serials")
+    for serial in serials if isinstance(serials, list) else ():
         found = re.fullmatch(r".+-([1-9][0-9]*)-([1-9][0-9]*)", str(serial))
         if found is None:
             problems.append(

@@ -95,6 +95,16 @@ def every_leaf(value: Any, path: str = "") -> list[tuple[str, Any]]:
     return [(path[:-1], value)]
 
 
+def inner_paths(value: Any, path: str = "") -> list[str]:
+    """List the path of every value of a document, lists and objects too."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    found = [path[:-1]]
+    for name, inner in pairs:
+        below = f"{path}{name}."
+        found += inner_paths(inner, below) if isinstance(inner, dict | list) else [below[:-1]]
+    return found
+
+
 def something_else(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return "something"
@@ -126,6 +136,31 @@ class TestEveryChangeIsSeen:
                 place = place[int(name)] if isinstance(place, list) else place[name]
             del place[int(last) if isinstance(place, list) else last]
             assert not verify_certificate(bent, key=FINGERPRINT).holds, path
+
+    def test_nothing_in_any_place_makes_the_checker_stumble(self) -> None:
+        """Whatever stands where, the answer is a verdict, never an exception."""
+        document = certificate()
+        for way in inner_paths(document):
+            for strange in (
+                None,
+                True,
+                5,
+                -1,
+                10**40,
+                1.5,
+                "",
+                "x",
+                "\ud800",
+                [],
+                [5],
+                {},
+                {"a": 5},
+            ):
+                bent = copy.deepcopy(document)
+                if way:
+                    change(way, strange)(bent)
+                verdict = verify_certificate(bent, key=FINGERPRINT)
+                assert verdict.holds == (json.dumps(bent) == json.dumps(document)), (way, strange)
 
     @pytest.mark.parametrize(
         ("bend", "code", "place"),
@@ -282,6 +317,7 @@ class TestReading:
             ('{"quantity": 1.5}', "integers only"),
             ('{"quantity": NaN}', "integers only"),
             ("[" * 100_000, "not JSON"),
+            ('{"quantity": ' + "9" * 5_000 + "}", "not JSON"),
         ],
     )
     def test_text_that_readers_could_read_differently_is_refused(
