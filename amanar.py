@@ -276,7 +276,7 @@ def verify_proof(
     """Check a certificate offline: 0 proven, 3 signer not pinned, 4 does not hold, 2 unreadable."""
     from registry.domain.proof import main as check  # noqa: PLC0415
 
-    return check([str(certificate), *(["--key", key] if key else [])])
+    return check([str(certificate), *([] if key is None else ["--key", key])])
 
 
 # --- the registry's processes --------------------------------------------------------------------
