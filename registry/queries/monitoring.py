@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col
 
 from registry.errors import NotFound
@@ -119,7 +120,7 @@ def latest_states(session: Session, *, project_ids: list[UUID]) -> dict[UUID, st
     statement = (
         select(col(MonitoringReport.project_id), col(MonitoringReport.state))
         .where(col(MonitoringReport.project_id).in_(project_ids))
-        .distinct(col(MonitoringReport.project_id))
+        .ext(distinct_on(col(MonitoringReport.project_id)))
         .order_by(col(MonitoringReport.project_id), col(MonitoringReport.id).desc())
     )
     return dict(session.execute(statement).all())

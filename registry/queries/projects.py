@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col
 
 from registry.errors import NotFound
@@ -103,7 +104,7 @@ def outlines_of(session: Session, *, project_ids: Sequence[UUID]) -> dict[UUID, 
     statement = (
         _areas(OUTLINE_DECIMALS)
         .where(col(Area.project_id).in_(project_ids), col(Area.state) == "active")
-        .distinct(col(Area.project_id))
+        .ext(distinct_on(col(Area.project_id)))
         .order_by(col(Area.project_id), col(Area.id))
     )
     return {row[0].project_id: _area_row(row[0], row[1]) for row in session.execute(statement)}

@@ -21,7 +21,7 @@ from registry.domain.certificate import Use
 from registry.domain.credits import Wanted
 from registry.domain.ids import new_id
 from registry.domain.roles import Role, system_actor
-from registry.queries.projects import get_area
+from registry.queries.projects import both_days, get_area
 from registry.services import (
     accounts,
     ledger,
@@ -135,11 +135,11 @@ class Stage:
         """Give the example document for this request."""
         document: dict[str, Any] = json.loads(EXAMPLE.read_text())
         previous = request.parameters.get("previous_net_tco2e") or 0
-        last = request.period.upper - timedelta(days=1)
+        first, last = both_days(request.period)
         document |= {
             "kind": "demonstration",
             "environment": "sandbox",
-            "period": {"start": str(request.period.lower), "end": str(last), "t0": str(T0)},
+            "period": {"start": str(first), "end": str(last), "t0": str(T0)},
             "digest": f"sha256:{new_id().hex * 2}",
             "quality": [one for one in document["quality"] if one["severity"] != "blocking"],
         }

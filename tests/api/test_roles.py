@@ -180,9 +180,10 @@ def test_revoked_key_and_foreign_scheme_are_refused(scene: Scene) -> None:
     refused = by_key.get("/v1/me")
     assert refused.status_code == 401
     assert refused.json()["type"] == "/problems/key-refused"
-    wrong = ("Basic YTpi", "Bearer", "Bearer  ", made["key"], "Bearer a.b.c", b"Bearer \xff\xfe")
+    secret = made["key"].encode()
+    wrong = (b"Basic YTpi", b"Bearer", b"Bearer  ", secret, b"Bearer a.b.c", b"Bearer \xff\xfe")
     for header in wrong:
-        answer = scene.public.client.get("/v1/me", headers={"Authorization": header})
+        answer = scene.public.client.get("/v1/me", headers={b"Authorization": header})
         assert answer.status_code == 401
 
 
