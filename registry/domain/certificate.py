@@ -84,13 +84,7 @@ def retirement_content(
     """
     one = serials[0]
     quantity_kg = sum(serial.serials.quantity_kg for serial in serials)
-    methodology = {
-        "id": str(origin.methodology.get("id")),
-        "conformity": origin.methodology.get("conformity"),
-        "unconfirmed": [str(name) for name in origin.methodology.get("unconfirmed") or ()],
-    }
-    if isinstance(origin.methodology.get("applicability"), str):
-        methodology["applicability"] = origin.methodology["applicability"]
+    methodology = _methodology(origin.methodology)
     period = None
     if use.period_start is not None and use.period_end is not None:
         period = {"start": use.period_start.isoformat(), "end": use.period_end.isoformat()}
@@ -125,6 +119,22 @@ def retirement_content(
             claims.CERTIFICATE,
         ],
     }
+
+
+def _methodology(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what an estimate says of its methodology, as text that can be signed."""
+    found: dict[str, Any] = {
+        "id": str(said.get("id")),
+        "conformity": said.get("conformity"),
+        "unconfirmed": [str(name) for name in said.get("unconfirmed") or ()],
+        "applicability": "not assessed",
+    }
+    assessed = said.get("applicability")
+    if isinstance(assessed, dict):
+        found["applicability"] = {name: str(value) for name, value in assessed.items()}
+    elif isinstance(assessed, str):
+        found["applicability"] = assessed
+    return found
 
 
 def assemble(

@@ -75,7 +75,10 @@ _AFTER = (
     "Our implementation of published equations. "
     "The programme that published them has not reviewed it."
 )
-_OURS = "Our own method. No crediting programme published or reviewed it."
+_OURS = (
+    "Our implementation of published equations, in our own combination. "
+    "No programme has reviewed it."
+)
 
 # --- sentences made of facts ---------------------------------------------------------------------
 
@@ -87,7 +90,8 @@ def methodology_sentences(methodology: Mapping[str, object]) -> tuple[str, ...]:
     ----------
     methodology
         `id`, `conformity` ("not-assessed"), `unconfirmed` (equations not checked against the
-        official text, may be empty), `applicability` (who assessed it; absent: not assessed).
+        official text, may be empty), `applicability` (`assessed_by` and `assessed_on`, or a name;
+        "not assessed" or absent: nobody).
 
     Raises
     ------
@@ -107,10 +111,16 @@ def methodology_sentences(methodology: Mapping[str, object]) -> tuple[str, ...]:
     unconfirmed = _texts(methodology.get("unconfirmed"))
     if unconfirmed:
         sentences.append(f"Not checked against the official text: {'; '.join(unconfirmed)}.")
-    assessed = methodology.get("applicability")
-    known = isinstance(assessed, str) and assessed not in ("", "not assessed", "not-assessed")
-    sentences.append(f"Applicability: {f'assessed by {assessed}' if known else 'not assessed'}.")
+    sentences.append(f"Applicability: {_applicability(methodology.get('applicability'))}.")
     return tuple(sentences)
+
+
+def _applicability(said: object) -> str:
+    if isinstance(said, dict):
+        return f"assessed by {said['assessed_by']} on {said['assessed_on']}"
+    if isinstance(said, str) and said not in ("", "not assessed", "not-assessed"):
+        return f"assessed by {said}"
+    return "not assessed"
 
 
 def _texts(value: object) -> Sequence[str]:

@@ -81,7 +81,7 @@ def batches_of(session: Session, *, report_id: UUID) -> list[Batch]:
 
 def issuance_of(estimate: Mapping[str, Any]) -> Issuance:
     """Round an estimate's removals to what may be issued; `NOTHING` where stocks are unknown."""
-    removals = estimate["removals_tco2e"]
+    removals = estimate.get("removals_tco2e")
     if removals is None or any(removals.get(name) is None for name in ("net", "buffer")):
         return NOTHING
     return round_issuance(

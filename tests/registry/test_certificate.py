@@ -111,6 +111,7 @@ class TestDocument:
             "id": "stock-difference",
             "conformity": "not-assessed",
             "unconfirmed": [],
+            "applicability": "not assessed",
         }
 
 

@@ -43,12 +43,17 @@ class TestStatement:
             "Applicability: assessed by Silva Plot Office."
         ) in text
 
-    def test_our_own_method_borrows_no_programme(self) -> None:
+    def test_our_own_combination_says_that_nobody_reviewed_it(self) -> None:
         text = " ".join(
             claims.statement_for(kind="demonstration", environment="sandbox", methodology=OURS)
         )
-        assert "published equations" not in text
+        assert "in our own combination. No programme has reviewed it." in text
         assert "Applicability: not assessed." in text
+
+    def test_who_assessed_applicability_is_named_with_the_day(self) -> None:
+        assessed = {"assessed_by": "Silva", "assessed_on": "2026-01-02", "statement": "Fits."}
+        text = " ".join(claims.methodology_sentences(OURS | {"applicability": assessed}))
+        assert "Applicability: assessed by Silva on 2026-01-02." in text
 
     @pytest.mark.parametrize(
         ("kind", "environment", "methodology"),
