@@ -459,6 +459,15 @@ def test_serials_that_are_not_retired_have_no_retirement(session: Session, minte
     assert refused(session) == "retirement_is_real"
 
 
+def test_serials_of_which_some_are_not_retired_have_no_retirement(
+    session: Session, minted: Minted
+) -> None:
+    retire(session, minted)
+    made = retirement(session, minted, Range(801, 902), kg=101)
+    session.add(made)
+    assert refused(session) == "retirement_is_real"
+
+
 def test_a_serial_is_retired_once(session: Session, minted: Minted) -> None:
     retire(session, minted)
     session.add(retirement(session, minted, Range(1, 301), kg=300))

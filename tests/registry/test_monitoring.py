@@ -246,6 +246,16 @@ def test_an_expired_lease_is_taken_again_and_the_first_worker_is_told(
     file(settings, request_, "quick", estimate_of(request_, area))
 
 
+def test_a_lease_that_ended_is_over_even_if_nobody_else_came(
+    settings: Settings, area: Area, request_: MonitoringRequest
+) -> None:
+    take(settings, "slow", lease_seconds=0)
+    with pytest.raises(LeaseLost, match="slow does not hold"):
+        file(settings, request_, "slow", estimate_of(request_, area))
+    assert take(settings, "slow") is not None
+    file(settings, request_, "slow", estimate_of(request_, area))
+
+
 def test_a_heartbeat_keeps_the_lease(settings: Settings, request_: MonitoringRequest) -> None:
     taken = take(settings, "one", lease_seconds=5)
     assert taken is not None
