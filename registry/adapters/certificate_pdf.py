@@ -105,7 +105,7 @@ def _inputs(document: Mapping[str, Any]) -> dict[str, str]:
     page = _page(document)
     drawn = io.BytesIO()
     segno.make(page["qr_text"], error="m", micro=False).save(
-        drawn, kind="svg", border=0, dark="#14261f", xmldecl=False, svgns=True
+        drawn, kind="svg", border=0, dark="#14261f", light="#ffffff", xmldecl=False, svgns=True
     )
     return {
         "data": json.dumps(_printable(page), ensure_ascii=False),
@@ -132,6 +132,7 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
         "kind": retirement["kind"],
         "note": retirement["note"],
         "retired_on": retirement["retired_at"][:10],
+        "project": "{name} ({code}), {country}".format(**retirement["project"]),
         "facts": _facts(retirement),
         "serials": [[text, f"{_quantity_kg(text):,}"] for text in retirement["serials"]],
         "statement": [
@@ -150,13 +151,11 @@ def _page(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _facts(retirement: Mapping[str, Any]) -> list[list[str]]:
-    project, vintage, period = retirement["project"], retirement["vintage"], retirement["period"]
+    vintage, period = retirement["vintage"], retirement["period"]
     used_for = f"{period['start']} to {period['end']}" if period else "not stated"
     return [
-        ["project", f"{project['name']} ({project['code']})"],
-        ["country", project["country"]],
         ["vintage", f"{vintage['start']} to {vintage['end']}"],
-        ["batch", str(retirement["batch"])],
+        ["batch", f"number {retirement['batch']} of this project"],
         ["methodology", retirement["methodology"]["id"]],
         ["kind", retirement["kind"]],
         ["retired by", retirement["holder"]],
