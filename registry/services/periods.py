@@ -33,8 +33,8 @@ class Verified:
     t0: str
     """ISO date from which stocks and uncertainty run."""
     net_tco2e: float
-    """Cumulative from t0: the highest that was verified, so what was lost and grew again is not
-    credited twice."""
+    """Cumulative from t0: the highest that was verified, at least 0, so what was lost and grew
+    again is not credited twice."""
     buffer_base_tco2e: float
     """Cumulative from t0, the highest likewise."""
 
@@ -74,8 +74,8 @@ def last_verified(session: Session, *, lineage: UUID, pool: str) -> Verified | N
         first_day=first_day(found[-1].period),
         last_day=last_day(found[-1].period),
         t0=parameters.get("t0") or str(first_day(first_period)),
-        net_tco2e=max(removals["net"] for _, removals, _ in found),
-        buffer_base_tco2e=max(removals["buffer_base"] for _, removals, _ in found),
+        net_tco2e=max(0, *(removals["net"] for _, removals, _ in found)),
+        buffer_base_tco2e=max(0, *(removals["buffer_base"] for _, removals, _ in found)),
     )
 
 

@@ -498,6 +498,14 @@ def test_what_was_lost_and_grew_again_is_not_credited_twice(
     assert third.parameters["previous_net_tco2e"] == 100.0
 
 
+def test_a_loss_in_the_first_period_has_to_grow_again_uncredited(
+    world: World, settings: Settings, developer: Actor, area: Area, request_: MonitoringRequest
+) -> None:
+    approve(settings, world.verifier(), world.report(request_, net=-20.0))
+    second = world.request(developer, area, start=date(2019, 1, 1), end=date(2019, 12, 31))
+    assert second.parameters["previous_net_tco2e"] == 0
+
+
 def test_a_report_measured_before_another_was_approved_is_not_approved(
     world: World, settings: Settings, developer: Actor, area: Area, request_: MonitoringRequest
 ) -> None:
