@@ -125,7 +125,7 @@ class Problem:
     detail: str
     errors: tuple[Mapping[str, str], ...] = ()
     """For malformed payloads: where, and what is wrong there."""
-    extra: Mapping[str, str | int] | None = None
+    extra: Mapping[str, Any] | None = None
     """The fields of the error, for programs."""
 
     def body(self, *, environment: str, instance: str) -> dict[str, Any]:
@@ -209,11 +209,16 @@ def _words(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _plain(fields: Mapping[str, object]) -> dict[str, str | int]:
-    plain: dict[str, str | int] = {}
+def _plain(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Give the fields of an error as JSON: whole numbers and lists of texts stay what they are."""
+    plain: dict[str, Any] = {}
     for name, value in fields.items():
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        plain[name] = value if whole else str(value)  # type: ignore[assignment]
+        if isinstance(value, list | tuple):
+            plain[name] = [str(item) for item in value]
+        elif isinstance(value, int) and not isinstance(value, bool):
+            plain[name] = value
+        else:
+            plain[name] = str(value)
     return plain
 
 

@@ -19,12 +19,7 @@ from registry.queries import monitoring as rows
 
 router = APIRouter(prefix="/v1", tags=["monitoring"])
 
-SHOWN_INLINE = (
-    "image/png",
-    "application/json",
-    "text/csv; charset=utf-8",
-    "text/plain; charset=utf-8",
-)
+SHOWN_INLINE = ("image/png", "application/json", "text/csv", "text/plain")
 CHUNK_BYTES = 1 << 16
 FOR_EVER = "public, max-age=31536000, immutable"
 
