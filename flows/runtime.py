@@ -25,7 +25,7 @@ def scheduler(kind: Scheduler, *, workers: int | None = None) -> Iterator[None]:
     ----------
     kind
         `threads` for what fits into this process's memory; `distributed` starts a local cluster
-        of processes (no dashboard, loopback only) and ends it with the block.
+        of processes (loopback only, its dashboard on any free port) and ends it with the block.
     workers
         Threads or processes; None: as many as this process may use cores.
     """
@@ -39,7 +39,7 @@ def scheduler(kind: Scheduler, *, workers: int | None = None) -> Iterator[None]:
     local_cluster: Any = distributed.LocalCluster  # the library has no types
     client: Any = distributed.Client
     with (
-        local_cluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        local_cluster(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
         client(cluster),
     ):
         yield

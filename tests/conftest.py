@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import create_engine
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEMPLATE = "amanar"
+hypothesis.settings.register_profile("shared-machine", deadline=None)
+hypothesis.settings.load_profile("shared-machine")  # no timing in a test
 _number = count(1)
 
 

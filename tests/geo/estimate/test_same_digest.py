@@ -61,7 +61,7 @@ def computing(way: str) -> Iterator[None]:
         local_cluster: Any = distributed.LocalCluster  # the library has no types
         client: Any = distributed.Client
         with (
-            local_cluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            local_cluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
             client(cluster),
         ):
             yield
