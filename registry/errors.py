@@ -50,7 +50,6 @@ class CommandConflict(RegistryError):
     """The command {command_id} was given before with other content. Send a new id."""
 
 
-
 # --- the database -------------------------------------------------------------------------------
 
 
