@@ -38,6 +38,14 @@ FIRE_N2O_G_PER_KG = 0.20
 """Tropical forest, IPCC 2006 vol. 4 ch. 2, Table 2.5."""
 
 
+_CONTINENTS = {
+    "america": "americas",
+    "north-america": "americas",
+    "south-america": "americas",
+    "australia": "oceania",
+}
+
+
 @dataclass(frozen=True)
 class RootShoot:
     """Below-ground over above-ground biomass, one for a stratum and its whole crediting period."""
@@ -124,9 +132,9 @@ def tier1(zone: str | None) -> Tier1 | None:
 
 
 def norm_zone(zone: str) -> str:
-    """Bring a zone to its one spelling: lower case, hyphens, slashes."""
-    parts = [part.strip().lower() for part in zone.split("/")]
-    return "/".join("-".join(part.replace("_", " ").split()) for part in parts)
+    """Bring a zone to its one spelling: lower case, hyphens, slashes, one name a continent."""
+    parts = ["-".join(part.lower().replace("_", " ").split()) for part in zone.split("/")]
+    return "/".join(_CONTINENTS.get(part, part) for part in parts)
 
 
 def tco2e_per_agb(root_shoot_ratio: float) -> float:

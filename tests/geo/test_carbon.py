@@ -86,6 +86,10 @@ class TestRootShoot:
         zone = " Tropical Rainforest/Asia/natural "
         assert root_shoot(zone=zone, stocks_t_per_ha=(10,)).value == 0.207
 
+    def test_a_continent_has_several_names(self) -> None:
+        zone = "tropical-rainforest/South America/natural"
+        assert root_shoot(zone=zone, stocks_t_per_ha=(10,)).value == 0.221
+
     def test_boreal_is_one_row_for_all_with_its_own_limit(self) -> None:
         assert root_shoot(zone="boreal/europe/natural", stocks_t_per_ha=(75,)).value == 0.39
         assert root_shoot(zone="boreal/asia/planted", stocks_t_per_ha=(76,)).value == 0.24
