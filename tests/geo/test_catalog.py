@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import contextmanager
 from datetime import date
-from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +24,9 @@ from tests.geo.landscape import (
     ten_metre_grid,
     write_catalog,
 )
+from tests.geo.serving import files_of, served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from geo.catalog import SceneSearch
 
 SAMPLES = Path("data/samples/catalog")
@@ -276,11 +272,6 @@ class TestJson:
             assert Refusal.from_json(json.loads(json.dumps(entry.to_json()))) == entry
 
 
-class QuietFiles(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - the name is the library's
-        """Say nothing."""
-
-
 class SmallApi(BaseHTTPRequestHandler):
     """The part of a STAC API that a search needs, with one page for each item."""
 
@@ -359,19 +350,9 @@ class SmallApi(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-@contextmanager
-def served(handler: Any) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
 class TestRemote:
     def test_a_static_catalog_is_read_over_http(self, catalog: Path) -> None:
-        with served(partial(QuietFiles, directory=str(catalog.parent))) as address:
+        with served(files_of(catalog.parent)) as address:
             search = find(f"{address}/catalog.json")
         assert [scene.item_id for scene in search.scenes] == ["day3", "day6", "day9"]
         red = search.scenes[0].asset("red")

@@ -11,6 +11,7 @@ import pytest
 
 from geo.aoi import read_boundary
 from geo.disturbance import loss_between_seasons
+from geo.load import read_index
 from geo.measure import Measurement, archive_inputs, measure
 from geo.planning import ScenePlan, plan_scenes
 from geo.raster_io import read_bands, read_header
@@ -26,6 +27,7 @@ from tests.geo.landscape import (
     ten_metre_grid,
     write_catalog,
 )
+from tests.geo.serving import files_of, served
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,7 +37,7 @@ AREA = boundary_on(ten_metre_grid(), inset=6)
 SUMMER = "06-01/08-31"
 
 
-def planned(source: Path, collection: str, boundary: Boundary, **changes: Any) -> ScenePlan:
+def planned(source: Path | str, collection: str, boundary: Boundary, **changes: Any) -> ScenePlan:
     settings: dict[str, Any] = {
         "period": Period(date(2017, 1, 1), date(2020, 12, 31)),
         "season": SUMMER,
@@ -138,6 +140,26 @@ class TestToy:
         assert len(found.scenes) == 11
         # two looks are left in that summer: fewer than three are no value
         assert (found.composites["ndvi"].values[2] == NDVI_NODATA).all()
+
+
+class TestRemote:
+    def test_imagery_over_http_gives_the_numbers_of_the_files(
+        self, toy: tuple[ScenePlan, Path], tmp_path: Path
+    ) -> None:
+        source = Path(toy[0].catalog).parent
+        with served(files_of(source)) as address:
+            plan = planned(f"{address}/catalog.json", "toy", AREA)
+            assert plan.scenes == toy[0].scenes
+            assert archive_inputs(plan, tmp_path, progress=quiet) == ()
+        assert read_index(tmp_path) == read_index(toy[1])
+
+    def test_a_file_that_the_server_does_not_have_refuses_its_scene(self, tmp_path: Path) -> None:
+        source = write_catalog(tmp_path / "source", four_summers(dates=1)).parent
+        (source / "toy/S2_2018_0/B11.tif").unlink()
+        with served(files_of(source)) as address:
+            plan = planned(f"{address}/catalog.json", "toy", AREA)
+            refused = archive_inputs(plan, tmp_path / "inputs", progress=quiet)
+        assert [entry.item_id for entry in refused] == ["S2_2018_0"]
 
 
 def sample(collection: str, feature: str, folder: Path, **changes: Any) -> tuple[Any, ...]:
