@@ -41,11 +41,11 @@ def locked(session: Session, request_id: UUID) -> MonitoringRequest:
 def held(session: Session, *, worker: str, request_id: UUID) -> MonitoringRequest:
     """Give a request that this worker holds the lease of, locked."""
     request = locked(session, request_id)
-    require_lease(session, request, worker)
+    require_lease(session, request, worker=worker)
     return request
 
 
-def require_lease(session: Session, request: MonitoringRequest, worker: str) -> None:
+def require_lease(session: Session, request: MonitoringRequest, *, worker: str) -> None:
     """Refuse a worker whose lease ended, was taken over or was cancelled."""
     alive = (
         request.state == "running"
@@ -62,7 +62,7 @@ def _clock(session: Session) -> Any:
     return session.scalars(select(func.clock_timestamp())).one()
 
 
-def extend(session: Session, request: MonitoringRequest, seconds: float) -> None:
+def extend(session: Session, request: MonitoringRequest, *, seconds: float) -> None:
     """Let the lease end that many seconds from now."""
     at = _clock(session)
     request.heartbeat_at = at

@@ -207,7 +207,7 @@ def take_request(
     request.attempts += 1
     request.lease_owner = worker
     request.progress = None
-    extend(session, request, lease_seconds)
+    extend(session, request, seconds=lease_seconds)
     content = {"worker": worker, "attempt": request.attempts}
     step(session, actor=actor, request=request, wanted="running", content=content)
     return request
@@ -225,7 +225,7 @@ def heartbeat(
     NotFound
     """
     request = held(session, worker=worker, request_id=request_id)
-    extend(session, request, lease_seconds)
+    extend(session, request, seconds=lease_seconds)
     session.flush()
 
 
@@ -263,7 +263,7 @@ def fail_request(
     request = held(session, worker=worker, request_id=request_id)
     if retry:
         request.progress = reason
-        extend(session, request, 0)
+        extend(session, request, seconds=0)
         session.flush()
     else:
         fail(session, actor=actor, request=request, reason=reason)
@@ -314,27 +314,11 @@ def submit_report(
     before = session.scalars(filed).one_or_none()
     if before is not None:
         return before
-    require_lease(session, request, worker)
+    require_lease(session, request, worker=worker)
     area = session.get_one(Area, request.area_id)
     require_match(estimate, _asked(request, area_ha=area.area_ha))
     _require_current(session, request)
-    made = MonitoringReport(
-        request_id=request.id,
-        project_id=request.project_id,
-        area_id=request.area_id,
-        area_lineage=request.area_lineage,
-        pool=request.pool,
-        period=request.period,
-        kind=str(value_at(estimate, "kind")),
-        environment=audit.environment_of(session),
-        digest=digest,
-        methodology=request.methodology,
-        estimate=dict(estimate),
-        evidence_uri=evidence_uri,
-        submitted_by=worker,
-    )
-    session.add(made)
-    session.flush()
+    made = _file(session, request=request, estimate=estimate, evidence_uri=evidence_uri)
     content = {
         "report": str(made.id),
         "kind": made.kind,
@@ -449,6 +433,34 @@ def _queue(session: Session, *, actor: Actor, request: MonitoringRequest) -> Non
             "parameters_sha256": commands.content_sha256(request.parameters),
         },
     )
+
+
+def _file(
+    session: Session,
+    *,
+    request: MonitoringRequest,
+    estimate: Mapping[str, Any],
+    evidence_uri: str,
+) -> MonitoringReport:
+    """Write the report as the request and the estimate say; both fit by now."""
+    made = MonitoringReport(
+        request_id=request.id,
+        project_id=request.project_id,
+        area_id=request.area_id,
+        area_lineage=request.area_lineage,
+        pool=request.pool,
+        period=request.period,
+        kind=str(value_at(estimate, "kind")),
+        environment=audit.environment_of(session),
+        digest=str(value_at(estimate, "digest")),
+        methodology=request.methodology,
+        estimate=dict(estimate),
+        evidence_uri=evidence_uri,
+        submitted_by=request.lease_owner or "",
+    )
+    session.add(made)
+    session.flush()
+    return made
 
 
 def _asked(request: MonitoringRequest, *, area_ha: float) -> Asked:

@@ -15,15 +15,14 @@ from uuid import UUID
 import shapely
 from geoalchemy2.shape import from_shape, to_shape
 from shapely import MultiPolygon, Polygon
-from sqlalchemy import bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import DATERANGE, Range
+from sqlalchemy.dialects.postgresql import Range
 
 from registry.db import translating
 from registry.domain import states
 from registry.domain.ids import new_id
 from registry.domain.roles import Action
-from registry.errors import AlreadyExists, CellsClaimed, InvalidValue, LandOverlap, NotFound
-from registry.services import audit, commands
+from registry.errors import AlreadyExists, InvalidValue, NotFound
+from registry.services import audit, commands, land
 from registry.tables.projects import WOODY_BIOMASS, Area, Project
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from registry.domain.roles import Actor
 
-M2_PER_HA = 10_000
 CODE = "[A-Z0-9]+(-[A-Z0-9]+)*"
 LONGEST_CODE = 32
 
@@ -161,12 +159,12 @@ def add_area(session: Session, *, actor: Actor, command_id: UUID, area: NewArea)
             name=area.name,
             pool=area.pool,
             geom=from_shape(geometry, srid=4326),
-            area_ha=_hectares(session, geometry),
+            area_ha=land.hectares(session, geometry),
             boundary_sha256=boundary_sha256(geometry),
             effective=effective,
         )
         project.state = "active"
-        _settle(session, actor=actor, area=made, action="projects:area:add")
+        land.settle(session, actor=actor, area=made, action="projects:area:add")
         return {"area_id": str(made.id)}
 
     result = commands.once(
@@ -211,19 +209,7 @@ def revise_area(
         if old is None:
             raise NotFound(what="area", key=area_id)
         own_project(session, actor=actor, project_id=old.project_id, action=Action.ADD_AREA)
-        what = f"area {old.name}"
-        states.require_step(states.AREA, what=what, state=old.state, wanted="superseded")
-        before, after = _split(old.effective, first_day)
-        audit.record(
-            session,
-            actor=actor,
-            action="projects:area:supersede",
-            subject=f"area:{old.id}",
-            content={"last_day": str(first_day - timedelta(days=1))},
-        )
-        old.state, old.effective = "superseded", before
-        session.flush()
-        session.execute(_END_CLAIMS, {"area_id": old.id, "day": first_day})
+        after = _end(session, actor=actor, old=old, day=first_day)
         made = Area(
             project_id=old.project_id,
             lineage=old.lineage,
@@ -231,11 +217,11 @@ def revise_area(
             name=old.name,
             pool=old.pool,
             geom=from_shape(geometry, srid=4326),
-            area_ha=_hectares(session, geometry),
+            area_ha=land.hectares(session, geometry),
             boundary_sha256=boundary_sha256(geometry),
             effective=after,
         )
-        _settle(session, actor=actor, area=made, action="projects:area:revise")
+        land.settle(session, actor=actor, area=made, action="projects:area:revise")
         return {"area_id": str(made.id)}
 
     result = commands.once(
@@ -307,110 +293,24 @@ def days(first: date | None, last: date | None) -> Range[date]:
     return Range(first, None if last is None else last + timedelta(days=1))
 
 
-# --- claims -------------------------------------------------------------------------------------
+# --- steps --------------------------------------------------------------------------------------
 
 
-def _settle(session: Session, *, actor: Actor, area: Area, action: str) -> None:
-    """Write the area, its event and its claims; the land lock comes first."""
-    session.execute(select(func.lock_land()))
-    asked = {
-        "geom": area.geom.desc,
-        "days": area.effective,
-        "pool": area.pool,
-        "lineage": area.lineage,
-    }
-    others = session.execute(_OVERLAPS, asked).first()
-    if others is not None:
-        raise LandOverlap(
-            area=area.name, project=others.project_code, overlap_ha=round(others.overlap_ha, 4)
-        )
-    session.add(area)
-    session.flush()
+def _end(session: Session, *, actor: Actor, old: Area, day: date) -> Range[date]:
+    """Let a version and its claims end before a day; give the time that is left to the next."""
+    states.require_step(states.AREA, what=f"area {old.name}", state=old.state, wanted="superseded")
+    before, after = _split(old.effective, day)
     audit.record(
         session,
         actor=actor,
-        action=action,
-        subject=f"area:{area.id}",
-        content={
-            "project": str(area.project_id),
-            "lineage": str(area.lineage),
-            "version": area.version,
-            "pool": area.pool,
-            "boundary_sha256": area.boundary_sha256,
-            "area_m2": round(area.area_ha * M2_PER_HA),
-        },
+        action="projects:area:supersede",
+        subject=f"area:{old.id}",
+        content={"last_day": str(day - timedelta(days=1))},
     )
-    _claim_cells(session, area)
-
-
-def _claim_cells(session: Session, area: Area) -> int:
-    """Claim every cell whose centre lies inside the area; return how many.
-
-    An area without any centre takes the cell of a point inside it, shared: there the exact
-    comparison of boundaries alone is the guard.
-    """
-    taken = CellsClaimed(area=area.name, pool=area.pool)
-    with translating(session, {"ex_claim_cell": taken}):
-        cells = session.scalars(_CLAIM_CENTRES, {"area_id": area.id}).one()
-    if cells == 0:
-        session.execute(_CLAIM_POINT, {"area_id": area.id})
-    return int(cells)
-
-
-_OVERLAPS = text("""
-SELECT project_code, overlap_ha
-FROM land_overlaps(ST_SetSRID(CAST(:geom AS geometry), 4326), :days, :pool, :lineage)
-""").bindparams(bindparam("days", type_=DATERANGE))
-
-_AREA_M2 = text("SELECT ST_Area(CAST(ST_SetSRID(CAST(:geom AS geometry), 4326) AS geography))")
-
-# Pieces of few vertices keep the lattice small where the parts of an area lie far apart; the
-# centres go back to longitude and latitude, because there the boundary's edges are straight.
-_CLAIM_CENTRES = text("""
-WITH whole AS (SELECT * FROM area WHERE id = :area_id),
-piece AS (SELECT ST_Subdivide(geom, 128) AS geom FROM whole),
-corner AS (
-    SELECT geom,
-           ST_Transform(ST_SetSRID(ST_MakePoint(ST_XMin(geom), ST_YMin(geom)), 4326), 6933) AS low,
-           ST_Transform(ST_SetSRID(ST_MakePoint(ST_XMax(geom), ST_YMax(geom)), 4326), 6933) AS high
-    FROM piece
-),
-centre AS (
-    SELECT DISTINCT x, y
-    FROM corner,
-         generate_series(floor(ST_X(low) / 100)::int, floor(ST_X(high) / 100)::int) AS x,
-         generate_series(floor(ST_Y(low) / 100)::int, floor(ST_Y(high) / 100)::int) AS y
-    WHERE ST_Intersects(geom, ST_Transform(
-        ST_SetSRID(ST_MakePoint(x * 100 + 50, y * 100 + 50), 6933), 4326))
-),
-made AS (
-    INSERT INTO claim (cell, pool, period, area_id, project_id, area_lineage, mode)
-    SELECT (y + 100000)::bigint * 1000000 + x + 500000, pool, effective, whole.id, project_id,
-           lineage, 'exclusive'
-    FROM whole, centre
-    RETURNING 1
-)
-SELECT count(*) FROM made
-""")
-
-_CLAIM_POINT = text("""
-INSERT INTO claim (cell, pool, period, area_id, project_id, area_lineage, mode)
-SELECT (floor(ST_Y(point) / 100) + 100000)::bigint * 1000000
-       + floor(ST_X(point) / 100)::bigint + 500000,
-       pool, effective, id, project_id, lineage, 'shared'
-FROM area, ST_Transform(ST_PointOnSurface(geom), 6933) AS point
-WHERE id = :area_id
-""")
-
-_END_CLAIMS = text(
-    "UPDATE claim SET period = period * daterange(NULL, :day) WHERE area_id = :area_id"
-)
-
-
-def _hectares(session: Session, geometry: MultiPolygon) -> float:
-    """Measure on the ellipsoid, as the overlap is measured."""
-    area_m2 = session.scalars(_AREA_M2, {"geom": shapely.to_wkb(geometry, hex=True)}).one()
-    return float(area_m2) / M2_PER_HA
+    old.state, old.effective = "superseded", before
+    session.flush()
+    land.end_claims(session, area=old, day=day)
+    return after
 
 
 def _split(effective: Range[date], day: date) -> tuple[Range[date], Range[date]]:
