@@ -3,6 +3,7 @@
 Order: the visitor, those who must be signed in, forms.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -70,11 +71,11 @@ def signed_in(found: Looking) -> SignedIn:
 Person = Annotated[SignedIn, Depends(signed_in, scope="function")]
 
 
-async def posted(request: Request, seals: SealsDep) -> FormData:
+async def posted(request: Request, seals: SealsDep) -> AsyncIterator[FormData]:
     """Read a form and make sure that it is of this visit and of this site."""
-    data = await request.form(max_files=2, max_fields=40)
-    seals.check_form(seals.visit_of(request), token=data.get("csrf"), request=request)
-    return data
+    async with request.form(max_files=2, max_fields=40) as data:
+        seals.check_form(seals.visit_of(request), token=data.get("csrf"), request=request)
+        yield data
 
 
 Posted = Annotated[FormData, Depends(posted)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 COOKIE = "amanar_visit"
+DEPOSIT = {"amount": "100", "command_id": "0190a5d0-0000-7000-8000-000000000001"}
 STRICT = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -125,7 +126,7 @@ def test_token_of_the_visit_before_sign_in_is_worth_nothing_after(
 ) -> None:
     old = form_token(browser.get("/sign-in"))
     sign_in(browser, email_of(members, members.buyer))
-    answer = browser.post("/holdings/deposit", data={"csrf": old, "amount": "1"})
+    answer = browser.post("/holdings/deposit", data={**DEPOSIT, "csrf": old})
     assert answer.status_code == 403
     assert "no longer valid" in answer.text
 
@@ -135,7 +136,7 @@ def test_form_without_its_token_does_nothing(
     browser: TestClient, members: Stage, token: str | None
 ) -> None:
     sign_in(browser, email_of(members, members.buyer))
-    data = {"amount": "100", "command_id": "0190a5d0-0000-7000-8000-000000000001"}
+    data = dict(DEPOSIT)
     if token is not None:
         data["csrf"] = token
     answer = browser.post("/holdings/deposit", data=data)
@@ -157,12 +158,9 @@ def test_form_from_another_site_does_nothing(
 ) -> None:
     sign_in(browser, email_of(members, members.buyer))
     token = form_token(browser.get("/holdings"))
-    answer = browser.post(
-        "/holdings/deposit",
-        data={"csrf": token, "amount": "1", "command_id": token},
-        headers=headers,
-    )
+    answer = browser.post("/holdings/deposit", data={**DEPOSIT, "csrf": token}, headers=headers)
     assert answer.status_code == 403
+    assert "another site" in answer.text
 
 
 def test_cookie_is_no_credential_of_the_api(browser: TestClient, members: Stage) -> None:
