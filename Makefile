@@ -16,7 +16,7 @@ setup:
 	@scripts/environment.sh run
 
 demo: setup
-	@.venv/bin/amanar demo
+	@.venv/bin/amanar demo $(if $(filter 0 no false,$(SERVE)),--no-serve)
 
 test:
 	@scripts/packages.sh python test-database browser
