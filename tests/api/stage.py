@@ -32,6 +32,7 @@ from registry.services import (
 )
 from registry.services.market import Offer
 from registry.services.verification import Decision
+from registry.tables.accounts import AppUser
 from tests.world import World, square
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class Stage:
     def _person(self, role: Role, password: str | None) -> Actor:
         return self.world.person(role, password=password)
 
+    def email(self, actor: Actor) -> str:
+        """Find a person's address, to sign in with."""
+        with session_scope(self.settings) as session:
+            return session.get_one(AppUser, actor.user_id).email
+
     def token(self, actor: Actor) -> str:
         """Give a bearer token, as signing in would."""
         return accounts.issue_token(actor, settings=self.settings)[0]
@@ -111,7 +117,12 @@ class Stage:
         self, area: Area | None = None, *, net: float = 20.0, buffer: float = 3.0, **fields: Any
     ) -> MonitoringReport:
         """File a report with evidence: 20 t, 3 of them for the buffer, unless told."""
-        request = self.request(area)
+        return self.file(self.request(area), net=net, buffer=buffer, **fields)
+
+    def file(
+        self, request: MonitoringRequest, *, net: float = 20.0, buffer: float = 3.0, **fields: Any
+    ) -> MonitoringReport:
+        """File a report for a request, as a worker does; it has to be the oldest one."""
         self.take_request(request)
         uri = EvidenceStore(self.settings.evidence_dir).put_directory(self.bundle())
         with session_scope(self.settings) as session:

@@ -10,7 +10,6 @@ import pytest
 from registry.db import session_scope
 from registry.domain.roles import system_actor
 from registry.services import accounts
-from registry.tables.accounts import AppUser
 from tests.api.conftest import make_client
 from tests.api.stage import PASSWORD, Stage
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from httpx2 import Response
     from starlette.testclient import TestClient
 
-    from registry.domain.roles import Actor
     from registry.settings import Settings
 
 TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
@@ -43,12 +41,6 @@ def browser(shared_settings: Settings) -> Iterator[TestClient]:
     """Give a browser without cookies."""
     with make_client(shared_settings) as made:
         yield made
-
-
-def email_of(stage: Stage, actor: Actor) -> str:
-    """Find a person's address."""
-    with session_scope(stage.settings) as session:
-        return session.get_one(AppUser, actor.user_id).email
 
 
 def form_token(page: Response) -> str:
@@ -89,7 +81,7 @@ def test_pages_carry_no_script_no_inline_style_and_nothing_from_elsewhere(
 def test_cookie_cannot_be_read_by_scripts_or_sent_from_other_sites(
     browser: TestClient, members: Stage
 ) -> None:
-    answer = sign_in(browser, email_of(members, members.buyer))
+    answer = sign_in(browser, members.email(members.buyer))
     assert answer.status_code == 303
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith(f"{COOKIE}=")
@@ -104,7 +96,7 @@ def test_cookie_is_secure_and_bound_to_the_host_over_https(
 ) -> None:
     with make_client(shared_settings) as browser:
         browser.base_url = "https://registry.example"
-        cookie = sign_in(browser, email_of(members, members.buyer)).headers["set-cookie"]
+        cookie = sign_in(browser, members.email(members.buyer)).headers["set-cookie"]
     assert cookie.startswith(f"__Host-{COOKIE}=")
     assert "Secure" in cookie
 
@@ -112,7 +104,7 @@ def test_cookie_is_secure_and_bound_to_the_host_over_https(
 def test_signing_in_begins_a_new_visit(browser: TestClient, members: Stage) -> None:
     browser.get("/sign-in")
     planted = browser.cookies[COOKIE]
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     seals: Any = browser.app.state.seals  # type: ignore[attr-defined]
     before = seals._visits.loads(planted)
     after = seals._visits.loads(browser.cookies[COOKIE])
@@ -125,7 +117,7 @@ def test_token_of_the_visit_before_sign_in_is_worth_nothing_after(
     browser: TestClient, members: Stage
 ) -> None:
     old = form_token(browser.get("/sign-in"))
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     answer = browser.post("/holdings/deposit", data={**DEPOSIT, "csrf": old})
     assert answer.status_code == 403
     assert "no longer valid" in answer.text
@@ -135,7 +127,7 @@ def test_token_of_the_visit_before_sign_in_is_worth_nothing_after(
 def test_form_without_its_token_does_nothing(
     browser: TestClient, members: Stage, token: str | None
 ) -> None:
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     data = dict(DEPOSIT)
     if token is not None:
         data["csrf"] = token
@@ -156,7 +148,7 @@ def test_form_without_its_token_does_nothing(
 def test_form_from_another_site_does_nothing(
     browser: TestClient, members: Stage, headers: dict[str, str]
 ) -> None:
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     token = form_token(browser.get("/holdings"))
     answer = browser.post("/holdings/deposit", data={**DEPOSIT, "csrf": token}, headers=headers)
     assert answer.status_code == 403
@@ -164,13 +156,13 @@ def test_form_from_another_site_does_nothing(
 
 
 def test_cookie_is_no_credential_of_the_api(browser: TestClient, members: Stage) -> None:
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     assert browser.get("/holdings").status_code == 200
     assert browser.get("/v1/balances").status_code == 401
 
 
 def test_forged_or_foreign_cookie_is_nobody(browser: TestClient, members: Stage) -> None:
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     good = browser.cookies[COOKIE]
     browser.cookies.clear()
     for wrong in (good[:-2] + "xx", "x", good.replace(".", "", 1), ""):
@@ -180,7 +172,7 @@ def test_forged_or_foreign_cookie_is_nobody(browser: TestClient, members: Stage)
 
 
 def test_wrong_password_says_nothing_of_who_exists(browser: TestClient, members: Stage) -> None:
-    known = sign_in(browser, email_of(members, members.buyer), "not the password")
+    known = sign_in(browser, members.email(members.buyer), "not the password")
     unknown = sign_in(browser, "nobody@nowhere.example", "not the password")
     assert known.status_code == unknown.status_code == 401
     words = "No account with this e-mail and password, or it is disabled."
@@ -204,12 +196,12 @@ def test_wrong_password_says_nothing_of_who_exists(browser: TestClient, members:
 def test_sign_in_leads_on_within_this_site_only(
     browser: TestClient, members: Stage, target: str, expected: str
 ) -> None:
-    answer = sign_in(browser, email_of(members, members.buyer), next=target)
+    answer = sign_in(browser, members.email(members.buyer), next=target)
     assert answer.headers["location"] == expected
 
 
 def test_signing_out_ends_the_visit(browser: TestClient, members: Stage) -> None:
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     token = form_token(browser.get("/holdings"))
     answer = browser.post("/sign-out", data={"csrf": token})
     assert answer.headers["location"] == "/"
@@ -218,7 +210,7 @@ def test_signing_out_ends_the_visit(browser: TestClient, members: Stage) -> None
 
 def test_disabled_person_is_out_at_once(browser: TestClient, members: Stage) -> None:
     person = members.world.person(*members.buyer.roles, password=PASSWORD)
-    sign_in(browser, email_of(members, person))
+    sign_in(browser, members.email(person))
     assert browser.get("/holdings").status_code == 200
     with session_scope(members.settings) as session:
         accounts.disable_user(
@@ -240,7 +232,7 @@ def test_what_people_write_is_shown_as_text(browser: TestClient, members: Stage)
 
 
 def test_member_of_another_role_is_told_so_on_a_page(browser: TestClient, members: Stage) -> None:
-    sign_in(browser, email_of(members, members.buyer))
+    sign_in(browser, members.email(members.buyer))
     for path in ("/review", "/projects/new"):
         answer = browser.get(path)
         assert answer.status_code == 403
