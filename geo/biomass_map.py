@@ -49,7 +49,7 @@ class BiomassMap:
 
     def at_plot(self, plot: Plot, *, end: int) -> float | None:
         """Mean of the map over the ground of a plot at one end (0 or 1), t/ha."""
-        mean = plot_mean(self.predicted[end].agb, plot, self.grid, nodata=AGB_NODATA)
+        mean = plot_mean(self.predicted[end].agb, plot, grid=self.grid, nodata=AGB_NODATA)
         return None if mean is None else mean / AGB_SCALE
 
     def residual(self, plot: Plot, *, end: int) -> float | None:
@@ -58,7 +58,7 @@ class BiomassMap:
         predicted = self.at_plot(plot, end=end)
         if line is None or predicted is None:
             return None if predicted is None else plot.agb_t_per_ha - predicted
-        index = plot_mean(self.ndvi[end], plot, self.grid, nodata=NDVI_NODATA)
+        index = plot_mean(self.ndvi[end], plot, grid=self.grid, nodata=NDVI_NODATA)
         if index is None:
             return None
         return plot.agb_t_per_ha - (line[0] + line[1] * index / NDVI_SCALE)
@@ -128,7 +128,7 @@ def _fitted(
     ndvi: NDArray[np.int16], plots: Sequence[Plot], grid: GeoBox
 ) -> tuple[ModelCard, dict[str, tuple[float, float]]]:
     """Fit a card on plots and the NDVI over their ground, and the line without each of them."""
-    means = [(plot, plot_mean(ndvi, plot, grid, nodata=NDVI_NODATA)) for plot in plots]
+    means = [(plot, plot_mean(ndvi, plot, grid=grid, nodata=NDVI_NODATA)) for plot in plots]
     known = [(plot, mean / NDVI_SCALE) for plot, mean in means if mean is not None]
     index, agb = [x for _, x in known], [plot.agb_t_per_ha for plot, _ in known]
     source = f"Fitted on the {len(known)} plots given for the start of the period"
@@ -161,7 +161,7 @@ def _map_findings(made: BiomassMap) -> list[Finding]:
 
 
 def plot_mean(
-    values: NDArray[np.integer], plot: Plot, grid: GeoBox, *, nodata: int
+    values: NDArray[np.integer], plot: Plot, *, grid: GeoBox, nodata: int
 ) -> float | None:
     """Mean of published integers over the ground of one plot; None where nothing is known.
 

@@ -145,7 +145,7 @@ def tco2e_per_agb(root_shoot_ratio: float) -> float:
     return (1 + root_shoot_ratio) * CARBON_FRACTION * CO2_PER_C
 
 
-def stock_tc(area_ha: float, agb_t_per_ha: float, root_shoot_ratio: float) -> float:
+def stock_tc(area_ha: float, agb_t_per_ha: float, *, root_shoot_ratio: float) -> float:
     """Carbon in living biomass, C = A x AGB x (1 + R) x CF, tC (eq. 2.8)."""
     return area_ha * agb_t_per_ha * (1 + root_shoot_ratio) * CARBON_FRACTION
 
@@ -164,37 +164,39 @@ def change_tco2e(change_agb_t: Estimate, root_shoot_ratio: float) -> Estimate:
     return Estimate(change_agb_t.mean * factor, change_agb_t.se * factor, change_agb_t.df, "tCO2e")
 
 
-def gain_tc_per_yr(area_ha: float, growth_t_per_ha_yr: float, root_shoot_ratio: float) -> float:
+def gain_tc_per_yr(area_ha: float, growth_t_per_ha_yr: float, *, root_shoot_ratio: float) -> float:
     """Annual gain of biomass carbon, A x G_W x (1 + R) x CF, tC/yr (eq. 2.9, 2.10)."""
     return area_ha * growth_t_per_ha_yr * (1 + root_shoot_ratio) * CARBON_FRACTION
 
 
-def wood_removal_tc(removed_m3: float, expansion_t_per_m3: float, root_shoot_ratio: float) -> float:
+def wood_removal_tc(
+    removed_m3: float, expansion_t_per_m3: float, *, root_shoot_ratio: float
+) -> float:
     """Carbon in wood taken out, H x BCEF_R x (1 + R) x CF, tC (eq. 2.12)."""
     return removed_m3 * expansion_t_per_m3 * (1 + root_shoot_ratio) * CARBON_FRACTION
 
 
 def disturbance_loss_tc(
-    area_ha: float, agb_t_per_ha: float, root_shoot_ratio: float, *, fraction_lost: float
+    area_ha: float, agb_t_per_ha: float, *, root_shoot_ratio: float, fraction_lost: float
 ) -> float:
     """Carbon lost on disturbed land, A x B_W x (1 + R) x CF x fd, tC (eq. 2.14); fd unit 1."""
-    return stock_tc(area_ha, agb_t_per_ha, root_shoot_ratio) * fraction_lost
+    return stock_tc(area_ha, agb_t_per_ha, root_shoot_ratio=root_shoot_ratio) * fraction_lost
 
 
-def conversion_tc(area_ha: float, before_t_per_ha: float, after_t_per_ha: float) -> float:
+def conversion_tc(area_ha: float, *, before_t_per_ha: float, after_t_per_ha: float) -> float:
     """Carbon change at conversion of land, (B_after - B_before) x A x CF, tC (eq. 2.16)."""
     return (after_t_per_ha - before_t_per_ha) * area_ha * CARBON_FRACTION
 
 
 def dead_matter_tc_per_yr(
-    area_ha: float, before_tc_per_ha: float, after_tc_per_ha: float, *, years: float = 20.0
+    area_ha: float, *, before_tc_per_ha: float, after_tc_per_ha: float, years: float = 20.0
 ) -> float:
     """Litter or dead wood, linear over the transition, tC/yr (eq. 2.23; default 20 years)."""
     return (after_tc_per_ha - before_tc_per_ha) * area_ha / years
 
 
 def soil_tc_per_yr(
-    area_ha: float, reference_tc_per_ha: float, before: float, after: float, *, years: float = 20.0
+    area_ha: float, reference_tc_per_ha: float, *, before: float, after: float, years: float = 20.0
 ) -> float:
     """Mineral soil 0-30 cm, SOC_REF x (F_after - F_before) x A / D, tC/yr (eq. 2.25).
 
@@ -203,7 +205,7 @@ def soil_tc_per_yr(
     return reference_tc_per_ha * (after - before) * area_ha / years
 
 
-def fire_tco2e(area_ha: float, fuel_t_per_ha: float, combustion: float) -> tuple[float, float]:
+def fire_tco2e(area_ha: float, fuel_t_per_ha: float, *, combustion: float) -> tuple[float, float]:
     """Methane and nitrous oxide of a forest fire, A x M_B x C_f x G_ef x 1e-3, tCO2e (eq. 2.27).
 
     Carbon dioxide is counted as loss of stock, not here.

@@ -17,7 +17,7 @@ from geo.carbon import tco2e_per_agb
 from geo.digest import json_digest
 from geo.inference import ci90, scaled
 from geo.scenes import offset_in_dn
-from geo.units import CARBON_FRACTION
+from geo.units import CARBON_FRACTION, DAYS_PER_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from geo.carbon import RootShoot, Tier1
     from geo.disturbance import LossReport
     from geo.measure import Measurement
+    from geo.planning import ScenePlan
     from geo.project import ProjectFile
     from geo.quality import KindDecision
     from geo.sequestration import Removals
     from geo.stocks import Sample, Stocks
     from geo.survey import Survey
-    from geo.types import Boundary, Estimate, Finding, Period
+    from geo.types import Boundary, Estimate, Finding, Period, Plot
 
 ESTIMATE_SCHEMA = "amanar.estimate/1"
 
@@ -50,18 +51,28 @@ LEAVES_OUT = (
 
 
 @dataclass(frozen=True)
-class Findings:
-    """Everything that one estimate found out; the document says it."""
+class Asked:
+    """What was asked for: the plan, read back."""
 
     environment: str
     methodology: Methodology
     project: ProjectFile
+    zone: str | None
     parameters: Mapping[str, Any]
     boundary: Boundary
     period: Period
-    """The monitoring period."""
     crediting: Period
-    """From t0 to the end of the monitoring period."""
+    plots: Sequence[Plot]
+    donor_pool: str | None
+    imagery: ScenePlan
+    series_in_bundle: bool
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that one estimate found out; the document says it."""
+
+    asked: Asked
     measurement: Measurement
     survey: Survey
     loss: LossReport
@@ -69,7 +80,6 @@ class Findings:
     stocks: Stocks
     biomass_map: BiomassMap | None
     tier1: Tier1 | None
-    tier1_years: float
     baseline: Baseline
     removals: Removals
     kind: KindDecision
@@ -88,20 +98,20 @@ def document(found: Findings) -> dict[str, Any]:
     return {
         "schema": ESTIMATE_SCHEMA,
         "kind": found.kind.kind,
-        "environment": found.environment,
+        "environment": found.asked.environment,
         "method": _method(found),
         "methodology": {
-            "id": found.methodology.id,
+            "id": found.asked.methodology.id,
             "conformity": CONFORMITY,
-            "unconfirmed": list(found.methodology.unconfirmed),
-            "applicability": _applicability(found.project),
+            "unconfirmed": list(found.asked.methodology.unconfirmed),
+            "applicability": _applicability(found.asked.project),
         },
-        "parameters": dict(found.parameters),
-        "boundary": _boundary(found.boundary),
+        "parameters": dict(found.asked.parameters),
+        "boundary": _boundary(found.asked.boundary),
         "period": {
-            "start": found.period.start.isoformat(),
-            "end": found.period.end.isoformat(),
-            "t0": found.crediting.start.isoformat(),
+            "start": found.asked.period.start.isoformat(),
+            "end": found.asked.period.end.isoformat(),
+            "t0": found.asked.crediting.start.isoformat(),
         },
         "seasons": _seasons(found),
         "measured_from": _day(stock.measured_from if stock.change else None),
@@ -113,7 +123,9 @@ def document(found: Findings) -> dict[str, Any]:
             "change": interval(stock.change),
         },
         "agb_change_t": interval(
-            None if stock.change is None else scaled(stock.change, found.boundary.area_ha, unit="t")
+            None
+            if stock.change is None
+            else scaled(stock.change, found.asked.boundary.area_ha, unit="t")
         ),
         "carbon": _carbon(found.stocks.ratios),
         "biomass_map": _biomass_map(found.biomass_map),
@@ -175,7 +187,7 @@ def _method(found: Findings) -> str:
     """Name how the number came about."""
     if found.stocks.change.change is None:
         return "imagery-only"
-    estimator = found.project.estimator or "mean"
+    estimator = found.asked.project.estimator or "mean"
     return f"{found.stocks.change.design}-plots-{estimator}"
 
 
@@ -270,10 +282,12 @@ def _tier1(found: Findings) -> dict[str, Any] | None:
     if found.tier1 is None:
         return None
     low, high = found.tier1.growth_t_per_ha_yr
-    factor = found.boundary.area_ha * found.tier1_years
+    crediting = found.asked.crediting
+    years = ((crediting.end - crediting.start).days + 1) / DAYS_PER_YEAR
+    factor = found.asked.boundary.area_ha * years
     return {
         "growth_t_per_ha_yr": [low, high],
-        "years": found.tier1_years,
+        "years": years,
         "agb_change_t": [low * factor, high * factor],
         "source": found.tier1.source,
         "note": "Range over the age classes of the zone. For information, never credited.",
@@ -299,7 +313,7 @@ def _uncertainty(found: Findings) -> dict[str, Any]:
     return {
         "relative_half_width": found.removals.relative_half_width,
         "deduction_share": found.removals.deduction_share,
-        "rule": found.methodology.deduction,
+        "rule": found.asked.methodology.deduction,
         "covers": COVERS,
         "leaves_out": list(LEAVES_OUT),
     }

@@ -136,7 +136,7 @@ def finish_estimate(
     The document `amanar.estimate/1`, also written to `estimate.json`.
     """
     folder = Path(bundle_dir)
-    made = recompute(plan, folder / INPUTS, folder, progress=progress, chunk=chunk)
+    made = recompute(plan, folder / INPUTS, out_dir=folder, progress=progress, chunk=chunk)
     said = made.document
     note = f"{said['kind']}, {said['environment']}. {_imagery_note(plan)}"
     write_pictures(folder, made.survey, boundary=made.boundary, loss=made.loss, note=note)
@@ -188,8 +188,8 @@ class Recomputed:
 def recompute(
     plan: Mapping[str, Any],
     inputs_dir: Path,
-    out_dir: Path,
     *,
+    out_dir: Path,
     progress: Callable[[str], None],
     chunk: int | None = None,
 ) -> Recomputed:
@@ -212,7 +212,7 @@ def recompute(
     asked = replace(asked, series_in_bundle=series_fits(measurement))
     progress(f"measuring {imagery.grid.shape[0]} x {imagery.grid.shape[1]} pixels")
     survey = take_survey(measurement, asked.boundary, progress=progress)
-    found = reckon(asked, measurement, survey)
+    found = reckon(asked, measurement, survey=survey)
     rasters = write_rasters(
         out_dir,
         survey,

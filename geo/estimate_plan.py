@@ -19,12 +19,12 @@ from geo.aoi import read_boundary
 from geo.baseline import methodology
 from geo.carbon import norm_zone
 from geo.digest import json_digest
+from geo.document import Asked
 from geo.errors import BadInput
 from geo.grid import grid_to_json
 from geo.planning import ScenePlan, plan_scenes
 from geo.plots import read_plots
 from geo.project import ProjectFile, read_project
-from geo.reckoning import Asked
 from geo.request import EstimateRequest, check_request
 from geo.stocks import choose_ratio, refuse_estimator, sort_plots
 from geo.types import Boundary, Period
@@ -159,7 +159,7 @@ def _crediting(project: ProjectFile, period: Period) -> Period:
 def _check_ratios(project: ProjectFile, zone: str | None) -> None:
     """Refuse an unknown zone or an impossible ratio before any pixel is read."""
     for stratum in (None, *(project.strata or ())):
-        choose_ratio(project, stratum, zone, ())
+        choose_ratio(project, stratum, zone=zone)
 
 
 def _plots_text(request: EstimateRequest) -> tuple[str, str] | None:

@@ -7,7 +7,6 @@ what it needs, the reckoning, the sentences about imagery and carbon.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geo import quality
@@ -15,51 +14,30 @@ from geo.baseline import declared_zero
 from geo.biomass_map import make_map
 from geo.carbon import tco2e_per_agb, tier1
 from geo.disturbance import loss_between_seasons
-from geo.document import Findings
+from geo.document import Asked, Findings
 from geo.project import MIN_BUFFER_PERCENT
 from geo.sequestration import Declared, removals
 from geo.stocks import draw_up, sort_plots
 from geo.survey import NDVI
 from geo.types import Finding
-from geo.units import DAYS_PER_YEAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from geo.baseline import Baseline, Methodology
+    from geo.baseline import Baseline
+    from geo.biomass_map import BiomassMap
     from geo.carbon import RootShoot
     from geo.disturbance import LossReport
     from geo.measure import Measurement
-    from geo.planning import ScenePlan
-    from geo.project import ProjectFile
     from geo.sequestration import Removals
     from geo.stocks import Sample, Stocks
     from geo.survey import Survey
-    from geo.types import Boundary, Period, Plot
 
 _ORDER = {"blocking": 0, "warning": 1, "info": 2}
 _NAMED_REASONS = 4
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was asked for: the plan, read back."""
-
-    environment: str
-    methodology: Methodology
-    project: ProjectFile
-    zone: str | None
-    parameters: Mapping[str, Any]
-    boundary: Boundary
-    period: Period
-    crediting: Period
-    plots: Sequence[Plot]
-    donor_pool: str | None
-    imagery: ScenePlan
-    series_in_bundle: bool
-
-
-def reckon(asked: Asked, measurement: Measurement, survey: Survey) -> Findings:
+def reckon(asked: Asked, measurement: Measurement, *, survey: Survey) -> Findings:
     """Bring plots, pixels and the project file together.
 
     Parameters
@@ -77,13 +55,56 @@ def reckon(asked: Asked, measurement: Measurement, survey: Survey) -> Findings:
     loss = loss_between_seasons(
         survey.composites[NDVI], seasons=survey.seasons, weights=survey.weight
     )
+    sample, biomass_map, stocks, said_of_map = _stocks(asked, survey)
+    baseline = declared_zero(donor_pool=asked.donor_pool)
+    refused = [entry.to_json() for entry in (*asked.imagery.refused, *measurement.refused)]
+    found = [
+        *quality.project_findings(asked.project, start=asked.period.start),
+        *_request_findings(asked),
+        *asked.imagery.findings,
+        *_scene_findings(refused, measurement),
+        *_plot_findings(asked, sample, stocks),
+        *said_of_map,
+        *_imagery_findings(survey, stocks, loss),
+        *_carbon_findings(stocks.ratios),
+        *_removal_findings(_removals(asked, stocks, baseline, blocked=False)),
+    ]
+    kind = quality.decide_kind(
+        stocks.change,
+        project=asked.project,
+        baseline_measured=asked.methodology.baseline != "declared-zero",
+        outside=len(sample.outside),
+        findings=found,
+    )
+    found.append(quality.kind_finding(kind))
+    return Findings(
+        asked=asked,
+        measurement=measurement,
+        survey=survey,
+        loss=loss,
+        sample=sample,
+        stocks=stocks,
+        biomass_map=biomass_map,
+        tier1=tier1(asked.zone),
+        baseline=baseline,
+        removals=_removals(asked, stocks, baseline, blocked=quality.is_blocked(found)),
+        kind=kind,
+        refused=refused,
+        quality=sorted(found, key=lambda finding: _ORDER[finding.severity]),
+    )
+
+
+def _stocks(
+    asked: Asked, survey: Survey
+) -> tuple[Sample, BiomassMap | None, Stocks, list[Finding]]:
+    """Sort the plots, predict biomass where there is a card, estimate the stocks."""
     sample = sort_plots(
         asked.plots,
         boundary=asked.boundary,
         project_file=asked.project,
         period=asked.crediting,
     )
-    biomass_map, said_of_map = make_map(
+    biomass_map, said = make_map(
         survey.ends,
         card=asked.project.model_card,
         plots=sample.ends,
@@ -96,54 +117,7 @@ def reckon(asked: Asked, measurement: Measurement, survey: Survey) -> Findings:
         zone=asked.zone,
         biomass_map=biomass_map,
     )
-    baseline = declared_zero(donor_pool=asked.donor_pool)
-    open_block = _removals(asked, stocks, baseline, blocked=False)
-    refused = [entry.to_json() for entry in (*asked.imagery.refused, *measurement.refused)]
-    found = [
-        *quality.project_findings(asked.project, start=asked.period.start),
-        *_request_findings(asked),
-        *asked.imagery.findings,
-        *_scene_findings(refused, measurement),
-        *_plot_findings(asked, sample, stocks),
-        *said_of_map,
-        *_imagery_findings(survey, stocks, loss),
-        *_carbon_findings(stocks.ratios),
-        *quality.uncertainty_findings(open_block.relative_half_width, open_block.deduction_share),
-        *quality.increment_findings(
-            net=open_block.net, previous=open_block.previous, creditable=open_block.creditable
-        ),
-    ]
-    kind = quality.decide_kind(
-        stocks.change,
-        project=asked.project,
-        baseline_measured=asked.methodology.baseline != "declared-zero",
-        outside=len(sample.outside),
-        findings=found,
-    )
-    found.append(quality.kind_finding(kind))
-    crediting = asked.crediting
-    return Findings(
-        environment=asked.environment,
-        methodology=asked.methodology,
-        project=asked.project,
-        parameters=asked.parameters,
-        boundary=asked.boundary,
-        period=asked.period,
-        crediting=crediting,
-        measurement=measurement,
-        survey=survey,
-        loss=loss,
-        sample=sample,
-        stocks=stocks,
-        biomass_map=biomass_map,
-        tier1=tier1(asked.zone),
-        tier1_years=((crediting.end - crediting.start).days + 1) / DAYS_PER_YEAR,
-        baseline=baseline,
-        removals=_removals(asked, stocks, baseline, blocked=quality.is_blocked(found)),
-        kind=kind,
-        refused=refused,
-        quality=sorted(found, key=lambda finding: _ORDER[finding.severity]),
-    )
+    return sample, biomass_map, stocks, said
 
 
 def _removals(asked: Asked, stocks: Stocks, baseline: Baseline, *, blocked: bool) -> Removals:
@@ -161,6 +135,15 @@ def _removals(asked: Asked, stocks: Stocks, baseline: Baseline, *, blocked: bool
         ),
         blocked=blocked,
     )
+
+
+def _removal_findings(block: Removals) -> list[Finding]:
+    return [
+        *quality.uncertainty_findings(block.relative_half_width, block.deduction_share),
+        *quality.increment_findings(
+            net=block.net, previous=block.previous, creditable=block.creditable
+        ),
+    ]
 
 
 def _request_findings(asked: Asked) -> Iterable[Finding]:

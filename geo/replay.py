@@ -113,7 +113,7 @@ def replay(
             told += _compare_inputs(folder / INPUTS, inputs)
         out = Path(scratch) / "out"
         try:
-            made = recompute(plan, inputs, out, progress=progress)
+            made = recompute(plan, inputs, out_dir=out, progress=progress)
         except (GeoError, KeyError, TypeError, ValueError) as error:
             told.append(f"The estimate cannot be recomputed: {error}")
             return Replay(source, tuple(told), None, gone)

@@ -263,16 +263,20 @@ def _ratios(
 ) -> dict[str, carbon.RootShoot]:
     if weights is None:
         stocks = [e.mean for e in (stock.start, stock.end) if e is not None]
-        return {"": choose_ratio(project_file, None, zone, stocks)}
+        return {"": choose_ratio(project_file, None, zone=zone, stocks=stocks)}
     by_id = {stratum.id: stratum for stratum in project_file.strata or ()}
     return {
-        name: choose_ratio(project_file, by_id[name], zone, _stratum_means(stock, name))
+        name: choose_ratio(project_file, by_id[name], zone=zone, stocks=_stratum_means(stock, name))
         for name in weights
     }
 
 
 def choose_ratio(
-    project_file: ProjectFile, stratum: Stratum | None, zone: str | None, stocks: Sequence[float]
+    project_file: ProjectFile,
+    stratum: Stratum | None,
+    *,
+    zone: str | None,
+    stocks: Sequence[float] = (),
 ) -> carbon.RootShoot:
     """Choose the ratio of one stratum: its own words first, then the project's."""
     own = stratum is not None and (stratum.root_shoot is not None or stratum.zone is not None)

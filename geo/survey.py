@@ -130,7 +130,7 @@ def take_survey(
         series=series,
         rows=_rows(measurement, series, weight),
         means={
-            name: end_means(values[0], values[-1], weight)
+            name: end_means(values[0], values[-1], weight=weight)
             for name, values in composites.items()
             if name != LOOKS
         },
@@ -141,7 +141,7 @@ def take_survey(
 
 
 def end_means(
-    first: NDArray[np.int16], last: NDArray[np.int16], weight: NDArray[np.float64]
+    first: NDArray[np.int16], last: NDArray[np.int16], *, weight: NDArray[np.float64]
 ) -> EndMeans | None:
     """Mean of published integers at both ends over the pixels known at both, unit 1.
 

@@ -158,7 +158,9 @@ class TestPlotMean:
     def test_a_plot_within_one_pixel_has_its_value(self) -> None:
         small = plot("A", T0, 1, row=10.5, column=7.5)
         small = Plot("A", small.lon, small.lat, T0, 0.002, 1)
-        assert plot_mean(ndvi(1), small, GRID, nodata=NDVI_NODATA) == pytest.approx(ndvi(1)[10, 7])
+        assert plot_mean(ndvi(1), small, grid=GRID, nodata=NDVI_NODATA) == pytest.approx(
+            ndvi(1)[10, 7]
+        )
 
     @given(st.floats(8, 50), st.floats(8, 40), st.floats(0.02, 0.3))
     def test_over_a_plane_it_is_the_value_at_the_centre(
@@ -168,16 +170,16 @@ class TestPlotMean:
         rows, columns = np.mgrid[0 : GRID.shape[0], 0 : GRID.shape[1]]
         plane = (100 * rows + 60 * columns).astype(np.int16)
         lon, lat = at(row, column)
-        mean = plot_mean(plane, Plot("A", lon, lat, T0, area_ha, 1), GRID, nodata=NDVI_NODATA)
+        mean = plot_mean(plane, Plot("A", lon, lat, T0, area_ha, 1), grid=GRID, nodata=NDVI_NODATA)
         assert mean == pytest.approx(100 * (row - 0.5) + 60 * (column - 0.5), abs=25)
 
     def test_off_the_grid_it_is_unknown(self) -> None:
         far = Plot("A", 10.0, 10.0, T0, 0.05, 1)
-        assert plot_mean(ndvi(1), far, GRID, nodata=NDVI_NODATA) is None
+        assert plot_mean(ndvi(1), far, grid=GRID, nodata=NDVI_NODATA) is None
 
     def test_where_nothing_is_known_it_is_unknown(self) -> None:
         empty = np.full(GRID.shape, NDVI_NODATA, dtype=np.int16)
-        assert plot_mean(empty, plot("A", T0, 1), GRID, nodata=NDVI_NODATA) is None
+        assert plot_mean(empty, plot("A", T0, 1), grid=GRID, nodata=NDVI_NODATA) is None
 
 
 def field_plots(number: int, seed: int = 5) -> list[Plot]:
@@ -187,7 +189,7 @@ def field_plots(number: int, seed: int = 5) -> list[Plot]:
     for count in range(number):
         row, column = rng.uniform(10, 50), rng.uniform(10, 40)
         here = plot(f"P{count:02d}", T0, 0, row=row, column=column)
-        index = plot_mean(ndvi(1), here, GRID, nodata=NDVI_NODATA)
+        index = plot_mean(ndvi(1), here, grid=GRID, nodata=NDVI_NODATA)
         assert index is not None
         agb = -90 + 310 * index / 10_000 + rng.normal(0, 6)
         made.append(Plot(here.plot_id, here.lon, here.lat, T0, 0.09, agb))

@@ -24,7 +24,7 @@ def test_means_use_only_pixels_known_at_both_ends() -> None:
     """Column 0 is missing at the end: over all pixels the start would be 5000, not 6000."""
     first = np.array([[4000, 6000]], dtype=np.int16)
     last = np.array([[NDVI_NODATA, 6100]], dtype=np.int16)
-    means = end_means(first, last, np.ones((1, 2)))
+    means = end_means(first, last, weight=np.ones((1, 2)))
     assert means is not None
     assert (means.start, means.end) == (0.6, 0.61)
     assert means.change == pytest.approx(0.01)
@@ -32,7 +32,7 @@ def test_means_use_only_pixels_known_at_both_ends() -> None:
 
 def test_means_of_nothing_are_unknown() -> None:
     nothing = np.full((1, 2), NDVI_NODATA, dtype=np.int16)
-    assert end_means(nothing, nothing, np.ones((1, 2))) is None
+    assert end_means(nothing, nothing, weight=np.ones((1, 2))) is None
 
 
 def survey(folder: Path, *, chunk: int | None = None) -> Survey:

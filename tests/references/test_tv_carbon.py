@@ -31,15 +31,15 @@ def near(expected: float) -> object:
 
 
 def test_tv_1_gain() -> None:
-    gain = gain_tc_per_yr(100, 2.4, R)
+    gain = gain_tc_per_yr(100, 2.4, root_shoot_ratio=R)
     assert gain == near(149.2344)
     assert gain * CO2_PER_C == near(547.1928)
 
 
 def test_tv_2_gain_less_loss() -> None:
-    wood = wood_removal_tc(50, 1.89, R)
-    disturbed = disturbance_loss_tc(5, 67.7, R, fraction_lost=0.9)
-    net = gain_tc_per_yr(100, 2.4, R) - wood - disturbed
+    wood = wood_removal_tc(50, 1.89, root_shoot_ratio=R)
+    disturbed = disturbance_loss_tc(5, 67.7, root_shoot_ratio=R, fraction_lost=0.9)
+    net = gain_tc_per_yr(100, 2.4, root_shoot_ratio=R) - wood - disturbed
     assert wood == near(58.761045)
     assert disturbed == near(189.4344165)
     assert net == near(-98.9610615)
@@ -47,7 +47,7 @@ def test_tv_2_gain_less_loss() -> None:
 
 
 def test_tv_3_stock_difference() -> None:
-    start, end = stock_tc(100, 18.0, R), stock_tc(100, 31.5, R)
+    start, end = (stock_tc(100, agb, root_shoot_ratio=R) for agb in (18.0, 31.5))
     per_year = stock_difference_tc_per_yr(start, end, years=5)
     assert (start, end) == (near(1119.258), near(1958.7015))
     assert per_year == near(167.8887)
@@ -61,16 +61,16 @@ def test_tv_3_the_same_change_as_an_estimate() -> None:
 
 
 def test_tv_4_conversion_and_litter() -> None:
-    assert conversion_tc(100, 4.7, 0) == near(-220.9)
-    assert dead_matter_tc_per_yr(100, 0, 5.9) == near(29.5)
+    assert conversion_tc(100, before_t_per_ha=4.7, after_t_per_ha=0) == near(-220.9)
+    assert dead_matter_tc_per_yr(100, before_tc_per_ha=0, after_tc_per_ha=5.9) == near(29.5)
 
 
 def test_tv_5_soil() -> None:
-    assert soil_tc_per_yr(100, 40, 0.83, 1.0) == near(34.0)
+    assert soil_tc_per_yr(100, 40, before=0.83, after=1.0) == near(34.0)
 
 
 def test_tv_6_fire() -> None:
-    methane, nitrous_oxide = fire_tco2e(5, 67.7, 0.36)
+    methane, nitrous_oxide = fire_tco2e(5, 67.7, combustion=0.36)
     assert methane == near(23.202144)
     assert nitrous_oxide == near(6.45858)
 

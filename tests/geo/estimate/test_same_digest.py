@@ -61,7 +61,9 @@ def computing(way: str) -> Iterator[None]:
         local_cluster: Any = distributed.LocalCluster  # the library has no types
         client: Any = distributed.Client
         with (
-            local_cluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+            local_cluster(
+                n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+            ) as cluster,
             client(cluster),
         ):
             yield
@@ -158,7 +160,7 @@ def test_any_chunks_and_any_scheduler_give_one_digest(
         with computing(way):
             for name, plan, chunk in (("large", large, large_chunk), ("peru", peru, peru_chunk)):
                 inputs, out = tmp_path / name / "inputs", tmp_path / way / name
-                made = recompute(plan, inputs, out, progress=quiet, chunk=chunk)
+                made = recompute(plan, inputs, out_dir=out, progress=quiet, chunk=chunk)
                 found[name][way] = made.digest
     for name, digests in found.items():
         assert all(one == digests["synchronous"] for one in digests.values()), (name, digests)
