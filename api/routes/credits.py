@@ -29,7 +29,8 @@ from registry.domain.credits import Wanted
 from registry.queries import credits as rows
 from registry.queries import market as market_rows
 from registry.queries import projects as project_rows
-from registry.services import certificate, ledger
+from registry.services import ledger
+from registry.services.certificate import build as build_certificate
 
 router = APIRouter(prefix="/v1", tags=["credits"])
 
@@ -161,7 +162,7 @@ def read_certificate(retirement_id: OneRetirement, session: Transaction) -> Resp
 
     409 certificate-not-sealed until the log has sealed the retirement (some seconds).
     """
-    document = certificate.build(session, retirement_id=retirement_id)
+    document = build_certificate(session, retirement_id=retirement_id)
     return JSONResponse(document)
 
 
@@ -173,7 +174,7 @@ def read_certificate(retirement_id: OneRetirement, session: Transaction) -> Resp
 )
 def read_certificate_pdf(retirement_id: OneRetirement, session: Transaction) -> Response:
     """Give the certificate as a PDF, with a watermark in a sandbox."""
-    document = certificate.build(session, retirement_id=retirement_id)
+    document = build_certificate(session, retirement_id=retirement_id)
     name = f"certificate-{retirement_id}.pdf"
     return Response(
         certificate_pdf.render(document),
