@@ -25,5 +25,9 @@ class BadInput(GeoError):
     """{what}: {problem}. {fix}"""
 
 
+class SourceUnavailable(GeoError):
+    """{path} did not answer ({reason}). Nothing was decided from its absence: run again."""
+
+
 class GridMismatch(GeoError):
     """{left} and {right} do not share one grid: {detail}. Bring both to one GeoBox first."""

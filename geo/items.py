@@ -73,6 +73,10 @@ class ItemRecord:
     processed_at: str
     cloud_cover: float | None
     assets: tuple[AssetRecord, ...]
+    unreachable: Mapping[str, str]
+    """Asset keys whose address cannot be used here, with the reason."""
+    tier: str | None
+    """Landsat collection category: T1, T2 or RT."""
 
     def asset(self, key: str) -> AssetRecord | None:
         """Give the asset of this key, or None."""
@@ -105,7 +109,8 @@ def read_item(document: Json, *, base: str, collection: str) -> ItemRecord:
         raise UnreadableItem(reason="it has no properties")
     own_collection = str(document.get("collection") or collection)
     observed, interval = _times(properties)
-    platform = properties.get("platform")
+    platform, tier = properties.get("platform"), properties.get("landsat:collection_category")
+    assets, unreachable = _assets(document.get("assets"), base)
     return ItemRecord(
         item_id=item_id,
         collection=own_collection,
@@ -121,7 +126,9 @@ def read_item(document: Json, *, base: str, collection: str) -> ItemRecord:
         offset_applied=_offset_applied(properties),
         processed_at=_processed_at(properties),
         cloud_cover=_number(properties.get("eo:cloud_cover")),
-        assets=_assets(document.get("assets"), base),
+        assets=assets,
+        unreachable=unreachable,
+        tier=str(tier) if tier else None,
     )
 
 
@@ -196,19 +203,20 @@ def _mission(properties: Json, collection: str) -> str:
     return " ".join(str(word) for word in [*words, collection] if word).lower()
 
 
-def _assets(value: object, base: str) -> tuple[AssetRecord, ...]:
+def _assets(value: object, base: str) -> tuple[tuple[AssetRecord, ...], dict[str, str]]:
     if not isinstance(value, Mapping) or not value:
         raise UnreadableItem(reason="it has no assets")
-    records = []
+    records, unreachable = [], {}
     for key, asset in value.items():
         if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
             continue  # an asset without an address cannot be used; a needed one is missed later
         try:
             href = resolve_href(asset["href"], base)
-        except UnreadableItem:
-            continue  # as above: only an asset that is needed may refuse the scene
+        except UnreadableItem as error:
+            unreachable[str(key)] = str(error.reason)
+            continue
         records.append(AssetRecord(key=str(key), href=href, bands=_bands(asset)))
-    return tuple(records)
+    return tuple(records), unreachable
 
 
 def _bands(asset: Json) -> tuple[BandRecord, ...]:

@@ -70,6 +70,15 @@ def _scl_grown(quality: NDArray[np.int32], *, rule: MaskRule, grow: int) -> NDAr
     return scl_clear(quality, rule=rule, reach=grow)
 
 
+def clear_block(quality: NDArray[np.int32], *, rule: MaskRule) -> NDArray[np.bool_]:
+    """Apply a rule to a quality layer in memory, without dilation."""
+    if rule.rule == "none":
+        return np.ones(quality.shape, dtype=bool)
+    if rule.rule == "scl":
+        return scl_clear(quality, rule=rule)
+    return qa_clear(quality, rule=rule)
+
+
 def scl_clear(quality: NDArray[np.int32], *, rule: MaskRule, reach: int = 0) -> NDArray[np.bool_]:
     """Keep the classes of the rule, and nothing within `reach` pixels of the dilated ones.
 

@@ -26,7 +26,7 @@ from geo.grid import (
     project,
     source_indices,
 )
-from geo.mask import scl_clear
+from geo.mask import clear_block
 from geo.offsets import OffsetUnsettled, pixel_witness, settle_offset
 from geo.raster_io import UnreadableRaster, read_header, read_over
 from geo.scenes import QUALITY, Refusal, Scene
@@ -321,13 +321,13 @@ def _clear_dn(
 ) -> dict[str, NDArray[np.int64]]:
     """Give blue, red and nir of the clear pixels inside the area; empty where one is missing."""
     layers = {}
-    for role in ("blue", "red", "nir", QUALITY):
+    for role in ("blue", "red", "nir", *([QUALITY] if card.mask.rule != "none" else [])):
         layer = _on_sample(scene, role, folder=folder, sample=sample)
         if layer is None:
             return {}
         layers[role] = layer
-    quality = layers.pop(QUALITY)
-    use = inside & scl_clear(quality[np.newaxis].astype(np.int32), rule=card.mask)[0]
+    quality = layers.pop(QUALITY, layers["red"])
+    use = inside & clear_block(quality[np.newaxis].astype(np.int32), rule=card.mask)[0]
     for layer in layers.values():
         use &= (layer >= card.valid_dn[0]) & (layer <= card.valid_dn[1])
     return {role: layer[use] for role, layer in layers.items()}

@@ -21,7 +21,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
-from geo.errors import GeoError
+from geo.errors import GeoError, SourceUnavailable
 from geo.grid import crs_text, span_over
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ class UnreadableRaster(GeoError):
     def clause(self) -> str:
         """The message without its full stop, for a list of reasons."""
         return f"{self.fields['path']} {self.fields['reason']}"
-
-
-class SourceUnavailable(GeoError):
-    """{path} did not answer ({reason}). Nothing was decided from its absence: run again."""
 
 
 @dataclass(frozen=True)

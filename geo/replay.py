@@ -22,7 +22,7 @@ import numpy as np
 
 from geo.digest import differences
 from geo.document import UNDIGESTED
-from geo.errors import BadInput, GeoError
+from geo.errors import BadInput, GeoError, SourceUnavailable
 from geo.estimate import recompute
 from geo.evidence import (
     ESTIMATE,
@@ -36,7 +36,7 @@ from geo.evidence import (
 from geo.load import archive, read_index, verify_inputs
 from geo.measure import input_roles
 from geo.planning import ScenePlan
-from geo.raster_io import SourceUnavailable, UnreadableRaster, read_bands, read_header
+from geo.raster_io import UnreadableRaster, read_bands, read_header
 from geo.stac import folder_of
 
 if TYPE_CHECKING:

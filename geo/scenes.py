@@ -157,7 +157,11 @@ def scene_from_item(item: ItemRecord, card: SensorCard) -> Scene:
     if card.mask.rule != "none" and all(asset.role != QUALITY for asset in assets):
         missing.append(f"quality layer ({' or '.join(card.mask.assets)})")
     if missing:
-        raise UnusableItem(reason=f"it lacks {', '.join(missing)}")
+        wanted = {key for keys in card.bands.values() for key in keys} | set(card.mask.assets)
+        why = "; ".join(item.unreachable[key] for key in sorted(wanted & set(item.unreachable)))
+        raise UnusableItem(reason=f"it lacks {', '.join(missing)}{f' ({why})' if why else ''}")
+    if item.tier == "T2":
+        raise UnusableItem(reason="it is of Landsat tier 2, whose places are not exact enough")
     return Scene(
         item_id=item.item_id,
         collection=item.collection,

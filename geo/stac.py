@@ -7,17 +7,20 @@ Order: the answer, opening a source, static walk, API, reading one document.
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from geo.errors import BadInput, GeoError
+from geo.errors import BadInput, GeoError, SourceUnavailable
 from geo.items import UnreadableItem, resolve_href
 
 if TYPE_CHECKING:
@@ -28,6 +31,13 @@ MAX_CATALOGS = 10_000
 """A catalog tree larger than this is taken for a mistake; our choice."""
 
 TIMEOUT_SECONDS = 30
+ATTEMPTS = 3
+WAIT_SECONDS = 1.0
+"""Before the third attempt; the second comes at once."""
+
+MAX_ITEMS = 20_000
+"""More items than this from one search are taken for a mistake; our choice."""
+
 _READERS = 8
 
 Json = Mapping[str, Any]
@@ -70,10 +80,10 @@ def item_documents(
     root = _root_address(source)
     try:
         document = read_document(root)
-    except UnreadableDocument as error:
+    except (UnreadableDocument, SourceUnavailable) as error:
         raise BadInput(
             what=f"catalog {source}",
-            problem=str(error.reason),
+            problem=str(error.fields["reason"]),
             fix="Give the path or address of a STAC catalog.json or of a STAC API.",
         ) from error
     if document.get("type") not in {"Catalog", "Collection"}:
@@ -99,15 +109,7 @@ def folder_of(source: str) -> str:
 
 def read_document(address: str) -> Json:
     """Read one JSON document; raises `UnreadableDocument` with the reason."""
-    try:
-        if _is_remote(address):
-            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # http(s) only, checked
-                body = answer.read(MAX_DOCUMENT_BYTES + 1)
-        else:
-            with Path(address).open("rb") as file:
-                body = file.read(MAX_DOCUMENT_BYTES + 1)
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        raise UnreadableDocument(reason=f"cannot be read ({_clause(error)})") from error
+    body = _fetched(address) if _is_remote(address) else _from_file(address)
     if len(body) > MAX_DOCUMENT_BYTES:
         raise UnreadableDocument(reason=f"is larger than {MAX_DOCUMENT_BYTES} bytes")
     try:
@@ -117,6 +119,32 @@ def read_document(address: str) -> Json:
     if not isinstance(document, dict):
         raise UnreadableDocument(reason="is not a JSON object")
     return document
+
+
+def _from_file(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UnreadableDocument(reason=f"cannot be read ({_clause(error)})") from error
+
+
+def _fetched(address: str) -> bytes:
+    """Fetch a document; what a server denies is unreadable, silence is tried again."""
+    said = ""
+    for attempt in range(ATTEMPTS):
+        time.sleep(max(attempt - 1, 0) * WAIT_SECONDS)
+        try:
+            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # http(s) only, checked
+                body: bytes = answer.read(MAX_DOCUMENT_BYTES + 1)
+                return body
+        except urllib.error.HTTPError as error:
+            said = _clause(error)
+            if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise UnreadableDocument(reason=f"cannot be read ({said})") from error
+        except (OSError, HTTPException) as error:
+            said = _clause(error)
+    raise SourceUnavailable(path=address, reason=said)
 
 
 def _clause(error: Exception) -> str:
@@ -231,7 +259,10 @@ def _api_items(
         if collection not in ids:
             raise _no_such_collection(address, collection, ids=ids)
         search = client.search(
-            collections=[collection], bbox=bbox, datetime="/".join(day.isoformat() for day in days)
+            collections=[collection],
+            bbox=bbox,
+            max_items=MAX_ITEMS + 1,
+            datetime="/".join(day.isoformat() for day in days),
         )
         found = [cast("Json", item) for item in search.items_as_dicts()]
     except (APIError, OSError) as error:
@@ -240,6 +271,12 @@ def _api_items(
             problem=f"did not answer the search ({_clause(error)})",
             fix="Try again, or give the path of a static catalog.",
         ) from error
+    if len(found) > MAX_ITEMS:
+        raise BadInput(
+            what=f"STAC API {address}",
+            problem=f"has more than {MAX_ITEMS} items of {collection} there",
+            fix="Narrow the dates or the area.",
+        )
     for item in found:
         yield FoundDocument(_self_address(item, address), item)
 

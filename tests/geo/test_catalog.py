@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 import shapely
 
 from geo.catalog import find_scenes
-from geo.errors import BadInput
+from geo.errors import BadInput, SourceUnavailable
 from geo.scenes import Refusal, Scene
 from geo.types import Boundary, Period
 from tests.geo.landscape import (
@@ -24,7 +25,7 @@ from tests.geo.landscape import (
     ten_metre_grid,
     write_catalog,
 )
-from tests.geo.serving import files_of, served
+from tests.geo.serving import RangedFiles, files_of, served
 
 if TYPE_CHECKING:
     from geo.catalog import SceneSearch
@@ -145,6 +146,17 @@ class TestRefused:
             "day6": "its red has scale 0.0002, sentinel-2-l2a has 0.0001"
         }
 
+    def test_an_item_whose_band_lies_in_a_store_not_spoken_here(self, catalog: Path) -> None:
+        path = catalog.parent / "toy/day6/item.json"
+        assets = json.loads(path.read_text())["assets"]
+        assets["B08"]["href"] = "s3://bucket/B08.tif"
+        edit(path, assets=assets)
+        assert "it lacks nir (its asset s3://bucket/B08.tif" in reasons(find(catalog))["day6"]
+
+    def test_an_item_of_landsat_tier_2(self, tmp_path: Path) -> None:
+        shots = [landsat("LC08_02_T2", **{"landsat:collection_category": "T2"}), landsat("LC08_b")]
+        assert "tier 2" in reasons(find(write_catalog(tmp_path, shots)))["LC08_02_T2"]
+
     def test_an_item_elsewhere(self, tmp_path: Path) -> None:
         far = sentinel_shot("far", "2020-07-05", seed=1, size=4, bbox=(30, 10, 31, 11))
         near = sentinel_shot("near", "2020-07-05", seed=1, size=4)
@@ -169,6 +181,15 @@ class TestRefused:
         catalog = write_catalog(tmp_path, shots)
         edit(tmp_path / "toy/a_c/item.json", id="a:b")
         assert "same folder name" in reasons(find(catalog))["a:b"]
+
+
+def landsat(item_id: str, **properties: Any) -> Shot:
+    picture = sentinel_shot("x", "2020-07-05", seed=1, size=4).bands["B04"]
+    bands = dict.fromkeys(("red", "nir08", "qa_pixel"), picture)
+    said = {"constellation": "landsat", "platform": "landsat-8", **properties}
+    return Shot(
+        item_id, "2020-07-05", bands, said, bbox=(20.9, 45.0, 21.2, 45.2 + len(item_id) / 100)
+    )
 
 
 def tile(item_id: str, baseline: str, **properties: Any) -> Shot:
@@ -214,19 +235,9 @@ class TestDuplicates:
         assert "same acquisition as day6" in reasons(search)["day6"]
 
     def test_landsat_tier_1_comes_before_real_time(self, tmp_path: Path) -> None:
-        properties = {
-            "constellation": "landsat",
-            "platform": "landsat-8",
-            "landsat:wrs_path": "185",
-            "landsat:wrs_row": "29",
-        }
-        bands = {
-            key: sentinel_shot("x", "2020-07-05", seed=1, size=4).bands["B04"]
-            for key in ("red", "nir08", "qa_pixel")
-        }
+        same = {"landsat:wrs_path": "185", "landsat:wrs_row": "29"}
         shots = [
-            Shot(f"LC08_L2SP_185029_20200705_{tier}", "2020-07-05", bands, properties)
-            for tier in ("02_RT", "02_T1")
+            landsat(f"LC08_L2SP_185029_20200705_{tier}", **same) for tier in ("02_RT", "02_T1")
         ]
         search = find(write_catalog(tmp_path, shots))
         assert [scene.item_id[-5:] for scene in search.scenes] == ["02_T1"]
@@ -358,6 +369,26 @@ class TestRemote:
         red = search.scenes[0].asset("red")
         assert red is not None
         assert red.address(address) == f"{address}/toy/day3/B04.tif"
+
+    def test_an_item_that_a_server_denies_is_refused(self, catalog: Path) -> None:
+        (catalog.parent / "toy/day6/item.json").unlink()
+        with served(files_of(catalog.parent)) as address:
+            assert "404" in reasons(find(f"{address}/catalog.json"))["item.json"]
+
+    def test_a_server_that_falls_silent_decides_nothing(self, catalog: Path) -> None:
+        # refusing the scene would make the result depend on the network
+        class Faltering(RangedFiles):
+            def do_GET(self) -> None:
+                if "day6" in self.path:
+                    self.send_error(503)
+                else:
+                    super().do_GET()
+
+        with (
+            served(partial(Faltering, directory=str(catalog.parent))) as address,
+            pytest.raises(SourceUnavailable, match=r"day6.*run again"),
+        ):
+            find(f"{address}/catalog.json")
 
     def test_a_server_that_is_not_there_is_named(self) -> None:
         with pytest.raises(BadInput, match=r"127\.0\.0\.1:9"):

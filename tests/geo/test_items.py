@@ -82,6 +82,11 @@ class TestShape:
         found = read(assets={"red": {"href": "./red.tif"}, "odd": {"title": "no href"}})
         assert [asset.key for asset in found.assets] == ["red"]
 
+    def test_an_asset_in_a_store_that_is_not_spoken_here_is_told(self) -> None:
+        found = read(assets={"red": {"href": "s3://bucket/red.tif"}})
+        assert found.assets == ()
+        assert "s3://bucket/red.tif is neither a file path" in found.unreachable["red"]
+
     def test_a_bbox_with_heights_is_brought_to_the_plane(self) -> None:
         assert read(bbox=[1, 2, 0, 3, 4, 900]).bbox == (1, 2, 3, 4)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import rasterio
 
+from geo.errors import SourceUnavailable
 from geo.raster_io import (
-    SourceUnavailable,
     UnreadableRaster,
     array_digest,
     pixel_digest,
