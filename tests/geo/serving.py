@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class RangedFiles(SimpleHTTPRequestHandler):
     """Serve a folder; answer `Range: bytes=a-b`."""
 
+    failing = ""
+    """Paths that hold this text are answered with 503."""
+
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - the name is the library's
@@ -26,6 +29,9 @@ class RangedFiles(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if self.failing and self.failing in self.path:
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
+            return
         if not path.is_file():
             self.send_error(HTTPStatus.NOT_FOUND)
             return
@@ -55,6 +61,7 @@ def served(handler: Any) -> Iterator[str]:
         thread.join()
 
 
-def files_of(folder: Path) -> Any:
-    """Give the handler that serves a folder."""
-    return partial(RangedFiles, directory=str(folder))
+def files_of(folder: Path, *, failing: str = "") -> Any:
+    """Give the handler that serves a folder, but for paths that hold `failing`."""
+    handler = type("Files", (RangedFiles,), {"failing": failing})
+    return partial(handler, directory=str(folder))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from tests.geo.landscape import (
     ten_metre_grid,
     write_catalog,
 )
-from tests.geo.serving import RangedFiles, files_of, served
+from tests.geo.serving import files_of, served
 
 if TYPE_CHECKING:
     from geo.catalog import SceneSearch
@@ -377,15 +376,8 @@ class TestRemote:
 
     def test_a_server_that_falls_silent_decides_nothing(self, catalog: Path) -> None:
         # refusing the scene would make the result depend on the network
-        class Faltering(RangedFiles):
-            def do_GET(self) -> None:
-                if "day6" in self.path:
-                    self.send_error(503)
-                else:
-                    super().do_GET()
-
         with (
-            served(partial(Faltering, directory=str(catalog.parent))) as address,
+            served(files_of(catalog.parent, failing="day6")) as address,
             pytest.raises(SourceUnavailable, match=r"day6.*run again"),
         ):
             find(f"{address}/catalog.json")
