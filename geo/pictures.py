@@ -48,6 +48,8 @@ OUTLINE = "#1b1b1b"
 ACCENT = "#00688b"
 LOSS_COLOUR = "#c51b7d"
 BAR_LENGTHS_M = tuple(step * 10**power for power in range(1, 6) for step in (1, 2, 5))
+MOSTLY_CLEAR = 0.5
+"""Dates with a smaller clear share are drawn and not joined: they are mostly cloud's edge."""
 M_PER_KM = 1000
 _ACROSS = 3
 _DATES: Any = mdates
@@ -161,12 +163,12 @@ def draw_series(
 def _unbroken(
     rows: Sequence[SeriesRow], seasons: Sequence[Season]
 ) -> list[list[tuple[float, float | None]]]:
-    """Cut the line between seasons, where nothing was looked at; keep it for one date a season."""
+    """Join the dates that are mostly clear, season by season; all where a season has one date."""
     groups = [
         [
             (_number(row.observed_on), row.ndvi_mean)
             for row in rows
-            if season.start <= row.observed_on <= season.end
+            if season.start <= row.observed_on <= season.end and row.clear_share >= MOSTLY_CLEAR
         ]
         for season in seasons
     ]
