@@ -55,6 +55,7 @@ BEARER = HTTPBearer(
 
 def reader(
     request: Request,
+    *,
     session: Transaction,
     settings: SettingsDep,
     _described: Annotated[object, Security(BEARER)],

@@ -165,7 +165,7 @@ def problem_of(fault: Exception) -> Problem:
 def problem_response(request: Request, fault: Exception) -> JSONResponse:
     """Answer with problem+json; log what is ours to mend."""
     problem = problem_of(fault)
-    note_fault(request, fault, problem)
+    note_fault(request, fault, problem=problem)
     environment = request.app.state.settings.environment
     return JSONResponse(
         problem.body(environment=environment, instance=request.url.path),
@@ -175,7 +175,7 @@ def problem_response(request: Request, fault: Exception) -> JSONResponse:
     )
 
 
-def note_fault(request: Request, fault: Exception, problem: Problem) -> None:
+def note_fault(request: Request, fault: Exception, *, problem: Problem) -> None:
     """Write what is ours to mend into the log: the path and the exception, never the body."""
     if problem.meaning.status >= SERVER_FAULT:
         log.error("%s %s failed", request.method, request.url.path, exc_info=fault)

@@ -169,7 +169,9 @@ def view_of(
         unknown_stocks=all(stock.figure.text == present.UNKNOWN for stock in stocks),
         findings=findings,
         blocking=blocking,
-        minted=tuple(Minted(one, serial_text(one, 1, one.batch.size_kg)) for one in batches),
+        minted=tuple(
+            Minted(one, serial_text(one, first=1, last=one.batch.size_kg)) for one in batches
+        ),
         digest=report.digest,
         files=tuple(files[name] for name in sorted(files)),
         facts=_facts(estimate),

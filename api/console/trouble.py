@@ -29,7 +29,7 @@ def page_of_fault(request: Request, fault: Exception) -> Response:
         back = quote(request.url.path, safe="/")
         return RedirectResponse(f"/sign-in?next={back}", status_code=HTTP_303_SEE_OTHER)
     problem = problem_of(fault)
-    note_fault(request, fault, problem)
+    note_fault(request, fault, problem=problem)
     response = page(
         request,
         "problem.html",

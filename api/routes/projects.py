@@ -42,7 +42,10 @@ def list_projects(
     found = rows.list_projects(session, limit=limit + 1, after=key_of(after, text))
     shown, following = first_rows(found, limit=limit, key=lambda row: row.project.code)
     totals = credit_rows.totals_of(session, project_ids=[row.project.id for row in shown])
-    items = [Project.of(row, totals.get(row.project.id, []), settings.environment) for row in shown]
+    items = [
+        Project.of(row, totals=totals.get(row.project.id, []), environment=settings.environment)
+        for row in shown
+    ]
     return ProjectsAnswer(environment=settings.environment, items=items, next=following)
 
 
@@ -58,13 +61,13 @@ def register_project(
     """Register a project for your organisation. Developers only."""
     new = projects.NewProject(**body.model_dump())
     made = projects.register_project(session, actor=actor, command_id=command_id, project=new)
-    return project_answer(session, made.code, settings.environment)
+    return project_answer(session, made.code, environment=settings.environment)
 
 
 @router.get("/projects/{code}", operation_id="read_project")
 def read_project(code: str, session: Transaction, settings: SettingsDep) -> ProjectAnswer:
     """Give one project with its totals. Open to all."""
-    return project_answer(session, code, settings.environment)
+    return project_answer(session, code, environment=settings.environment)
 
 
 @router.get("/projects/{code}/areas", operation_id="list_areas")
@@ -161,9 +164,9 @@ def _own(session: Session, actor: Actor, *, code: str, action: Action) -> Projec
     return project
 
 
-def project_answer(session: Session, code: str, environment: str) -> ProjectAnswer:
+def project_answer(session: Session, code: str, *, environment: str) -> ProjectAnswer:
     """Build the answer for one project."""
     row = rows.get_project(session, code=code)
     totals = credit_rows.totals_of(session, project_ids=[row.project.id])
-    project = Project.of(row, totals.get(row.project.id, []), environment)
+    project = Project.of(row, totals=totals.get(row.project.id, []), environment=environment)
     return ProjectAnswer.model_validate({**project.model_dump(), "environment": environment})

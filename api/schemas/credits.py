@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from registry.domain.claims import Environment
 
 
-def serial_text(row: BatchRow, first: int, last: int) -> str:
+def serial_text(row: BatchRow, *, first: int, last: int) -> str:
     """Write a run of a batch's serials as it stands on a certificate."""
     batch = row.batch
     return Serial(
@@ -76,7 +76,7 @@ class Batch(BaseModel):
             claim=claim_of(row),
             size=Quantity.of(batch.size_kg),
             buffer=Quantity.of(batch.buffer_kg),
-            serials=serial_text(row, 1, batch.size_kg),
+            serials=serial_text(row, first=1, last=batch.size_kg),
             minted_at=batch.minted_at,
         )
 
@@ -103,7 +103,7 @@ class Block(BaseModel):
         """Give the wire form."""
         first, last = inclusive(block.serials)
         return cls(
-            serials=serial_text(row, first, last),
+            serials=serial_text(row, first=first, last=last),
             quantity=Quantity.of(last - first + 1),
             state=block.state,
         )
@@ -214,7 +214,7 @@ class Retirement(BaseModel):
                 "vintage": Days(start=batch.vintage_start, end=batch.vintage_end),
                 "quantity": Quantity.of(one.quantity_kg),
                 "claim": claim_of(row.batch),
-                "serials": [serial_text(row.batch, first, last) for first, last in runs],
+                "serials": [serial_text(row.batch, first=first, last=last) for first, last in runs],
                 "period": _days(one.period),
                 "holder": row.holder,
                 "retired_at": one.at,

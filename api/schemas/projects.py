@@ -83,7 +83,7 @@ class Project(BaseModel):
     credits: list[CreditTotal]
 
     @classmethod
-    def of(cls, row: ProjectRow, totals: list[Total], environment: str) -> Self:
+    def of(cls, row: ProjectRow, *, totals: list[Total], environment: str) -> Self:
         """Give the wire form."""
         return cls.model_validate(
             {

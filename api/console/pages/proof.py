@@ -57,7 +57,7 @@ def show_batch(batch_id: UUID, found: Looking, after: After = None) -> Response:
         actor=found.actor,
         visit=found.visit,
         batch=batch,
-        serials=serial_text(batch, 1, batch.batch.size_kg),
+        serials=serial_text(batch, first=1, last=batch.batch.size_kg),
         claim=claim_of(batch),
         blocks=[Block.of(batch, block) for block in shown],
         following=following,
