@@ -33,6 +33,12 @@ lock_setup
 is_fresh $enough && exit 0 # somebody else made it while we waited
 want_room 4000 . "The Python environment"
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX 2>/dev/null || true
+# Trust whom the system trusts, as apt and git do: pip and uv bring lists of their own, which do not
+# know the proxy of a company or a laboratory.
+system_certificates=/etc/ssl/certs/ca-certificates.crt
+if [ -r "$system_certificates" ]; then
+    export SSL_CERT_FILE="${SSL_CERT_FILE:-$system_certificates}" PIP_CERT="${PIP_CERT:-$system_certificates}"
+fi
 
 uv=.amanar/uv/bin/uv
 if [ "$("$uv" --version 2>/dev/null | cut -d' ' -f2)" != "$UV_VERSION" ]; then
