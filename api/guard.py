@@ -1,7 +1,7 @@
 """What stands before every route: size limits on the way in, security headers on the way out.
 
 Plain ASGI, so that a body that is too large is refused while it arrives and never reaches a disk.
-Imports starlette and the edge's faults only.
+Imports starlette and the table of errors.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.status import HTTP_413_CONTENT_TOO_LARGE
 
+from api.errors import MEDIA_TYPE, problem_of
 from api.faults import BodyTooLarge
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Guard:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced[:19]) > limit:
             fault = BodyTooLarge(limit_text=f"{limit / BYTES_PER_MB:g} MB")
-            await _refusal(fault, self.environment)(scope, receive, self._dressed(send))
+            refusal = _refusal(fault, path=scope["path"], environment=self.environment)
+            await refusal(scope, receive, self._dressed(send))
             return
         await self.app(scope, _counted(receive, limit), self._dressed(send))
 
@@ -99,12 +101,10 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return counted
 
 
-def _refusal(fault: BodyTooLarge, environment: str) -> JSONResponse:
-    problem = {
-        "type": "/problems/body-too-large",
-        "title": "Request too large",
-        "status": 413,
-        "detail": str(fault),
-        "environment": environment,
-    }
-    return JSONResponse(problem, status_code=413, media_type="application/problem+json")
+def _refusal(fault: BodyTooLarge, *, path: str, environment: str) -> JSONResponse:
+    problem = problem_of(fault)
+    return JSONResponse(
+        problem.body(environment=environment, instance=path),
+        status_code=problem.meaning.status,
+        media_type=MEDIA_TYPE,
+    )

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from api import VERSION, routes
 from api.console import pages, trouble
 from api.console.static_files import router as static_router
+from api.description import describe
 from api.errors import problem_response
 from api.faults import EdgeError
 from api.guard import HEADERS, Guard
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/v1/openapi.json",
         license_info={"name": "Apache-2.0"},
     )
+    app.openapi = describe(app)  # type: ignore[method-assign]
     app.state.settings = settings
     app.state.seals = Seals(settings.secret_key.get_secret_value())
     for feature in routes.ALL:

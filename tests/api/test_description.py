@@ -96,6 +96,23 @@ def test_every_json_body_of_the_description_has_an_example(described: dict[str, 
             assert name in named, path
 
 
+def test_refusals_are_described_as_they_leave(described: dict[str, Any]) -> None:
+    for _, path, operation in operations(described):
+        refused = operation["responses"]["4XX"]["content"]
+        assert list(refused) == ["application/problem+json"], path
+        assert "422" not in operation["responses"]
+    known = described["components"]["schemas"]
+    assert set(known["ProblemDetails"]["required"]) == {
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "environment",
+    }
+    assert "HTTPValidationError" not in known
+
+
 def test_bearer_scheme_is_described(described: dict[str, Any]) -> None:
     assert described["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     assert {"HTTPBearer": []} in described["paths"]["/v1/me"]["get"]["security"]

@@ -109,6 +109,18 @@ def test_land_and_monitoring_from_the_first_form_to_the_queue(browser: Browser) 
     assert "2016-01-01 to 2018-12-31" in page
 
 
+def test_request_is_withdrawn_by_its_developer_alone(browser: Browser) -> None:
+    request = browser.stage.request(browser.stage.land("RO-BACK"))
+    path = f"/projects/RO-BACK/requests/{request.id}/cancellation"
+    stranger = browser.as_(browser.stage.world.developer())
+    assert "Withdraw" not in stranger.get("/projects/RO-BACK").text
+    assert stranger.send(path, form="/projects/new").status_code == 403
+    me = browser.as_(browser.stage.developer)
+    done = me.send(path, form="/projects/RO-BACK")
+    assert done.headers["location"] == "/projects/RO-BACK?done=cancelled#requests"
+    assert "Cancelled" in me.get("/projects/RO-BACK").text
+
+
 def test_project_form_goes_back_as_it_was_filled_in(browser: Browser) -> None:
     me = browser.as_(browser.stage.developer)
     answer = me.send("/projects/new", **{**NEW_PROJECT, "code": "lower case", "country": "XX1"})

@@ -2,6 +2,8 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.datastructures import FormData
@@ -144,6 +146,14 @@ def request_monitoring(code: str, found: Person, data: Posted) -> Response:
             found, row, areas, form_of(texts_of(data), fault), status=status_of(fault)
         )
     return go_to(f"/projects/{code}?done=request")
+
+
+@router.post("/projects/{code}/requests/{request_id}/cancellation")
+def cancel_request(code: str, request_id: UUID, found: Person, data: Posted) -> Response:
+    """Withdraw a request that is not finished."""
+    del data
+    monitoring.cancel_request(found.session, actor=found.actor, request_id=request_id)
+    return go_to(f"/projects/{quote(code, safe='')}?done=cancelled#requests")
 
 
 def _own(found: SignedIn, code: str) -> rows.ProjectRow:
