@@ -195,7 +195,8 @@ def estimate(
 
     Needs no database. Progress goes to stderr; stdout carries the document or nothing.
     """
-    from geo.estimate import run_estimate  # noqa: PLC0415
+    from geo.estimate import archive_inputs, finish_estimate, plan_estimate  # noqa: PLC0415
+    from geo.estimate_plan import plan_essence  # noqa: PLC0415
     from geo.request import EstimateRequest  # noqa: PLC0415
 
     request = EstimateRequest(
@@ -203,11 +204,15 @@ def estimate(
         project=project, sensor=sensor, plots=plots, donor_pool=donor_pool, season=season,
         zone=zone, methodology=methodology, seed=seed,
     )  # fmt: skip
-    directory = out or Path("evidence") / request.name
-    _require_room_for("--out", directory, folder=directory)
+    evidence = out or Path("evidence")
+    _require_room_for("--out", evidence, folder=evidence)
     if json_to != "-":
         _require_room_for("--json", Path(json_to), folder=Path(json_to).parent)
-    document = run_estimate(request, directory, progress=_say)
+    plan = plan_estimate(request, progress=_say)
+    # asked otherwise, the same place and period goes into another folder; asked again, the same
+    directory = out or evidence / f"{request.name}_{plan_essence(plan)[-8:]}"
+    archive_inputs(plan, directory, progress=_say)
+    document = finish_estimate(plan, directory, progress=_say)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if json_to == "-":
         sys.stdout.write(text)
