@@ -8,6 +8,7 @@ request is measured already no worker and no Prefect is started.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import time
 from dataclasses import dataclass, field
@@ -240,8 +241,9 @@ def _sum_up(settings: Settings, told: Told, *, address: str | None) -> None:
         console.print(f"Retired:     {serials}", soft_wrap=True)
         console.print(f"Certificate: {told.certificate} (and .pdf)", soft_wrap=True)
         console.print(f"Key:         {told.verdict.fingerprint}", soft_wrap=True)
-        console.print(f"Check it:    amanar verify-proof {told.certificate} --key "
-                      f"{told.verdict.fingerprint}", soft_wrap=True)  # fmt: skip
+        path = shlex.quote(str(told.certificate))
+        check = f".venv/bin/amanar verify-proof {path} --key {told.verdict.fingerprint}"
+        console.print(f"Check it:    {check}", soft_wrap=True)
     for sentence in _sentences(told):
         console.print(f"- {sentence}", soft_wrap=True)
     if address:

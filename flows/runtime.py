@@ -39,7 +39,9 @@ def scheduler(kind: Scheduler, *, workers: int | None = None) -> Iterator[None]:
     local_cluster: Any = distributed.LocalCluster  # the library has no types
     client: Any = distributed.Client
     with (
-        local_cluster(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        local_cluster(
+            n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         client(cluster),
     ):
         yield
