@@ -163,8 +163,9 @@ def draw_up(
         if biomass_map is None:
             raise BadInput(
                 what="estimator",
-                problem="difference needs a biomass map and there is no model card",
-                fix=f"Name model_card, give {biomass.MIN_FIT_PLOTS} plots, or take mean.",
+                problem="difference needs a biomass map, and no card was given or could be fitted",
+                fix=f"Name model_card, give {biomass.MIN_FIT_PLOTS} plots or more whose biomass "
+                "rises with NDVI, or take mean.",
             )
         stock, efficiency = _assisted(stock, biomass_map)
     ratios = _ratios(stock, project_file, zone, sample.weights)
