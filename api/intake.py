@@ -9,7 +9,7 @@ Order: boundaries, plots, project files.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from registry.tables.projects import Document
 
 NAME_MAX_CHARS = 100
+UNNAMED = "upload"
+"""What geo.aoi calls bytes that have no name."""
+
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -53,7 +56,7 @@ def boundary_of(
     Parameters
     ----------
     name
-        Of the area; else the feature's own.
+        Of the area; else the feature's own, else the file's.
     feature
         Which one to take, where the file holds several.
 
@@ -67,9 +70,12 @@ def boundary_of(
     shown = shown_name(upload)
     content = _content(upload, shown)
     try:
-        return read_boundary(content, name=name, feature=feature)
+        boundary = read_boundary(content, name=name, feature=feature)
     except BadInput as fault:
-        raise _renamed(fault, "upload", shown) from fault
+        raise _renamed(fault, UNNAMED, shown) from fault
+    if boundary.name == UNNAMED and name is None:
+        return replace(boundary, name=PurePosixPath(shown).stem)
+    return boundary
 
 
 def plots_of(upload: UploadFile) -> PlotsFile:

@@ -58,6 +58,6 @@ def form_of(values: Mapping[str, str], fault: Exception) -> Form:
     rows = getattr(fault, "fields", {}).get("rows")
     if rows:
         count = len(rows)
-        summary = f"{count} row{'s' if count != 1 else ''} of the file cannot be read."
+        summary = f"{count} fault{'s' if count != 1 else ''} in the rows of the file."
         return Form(values, {}, summary, tuple(str(row) for row in rows))
     return Form(values, {}, problem_of(fault).meaning.title, (str(fault),))

@@ -176,7 +176,7 @@ def test_every_bad_row_of_the_plots_stands_on_the_page_and_nothing_is_queued(
         plots=("plots.csv", BAD_PLOTS),
     )
     assert answer.status_code == 400
-    assert "rows of the file cannot be read" in answer.text
+    assert "faults in the rows of the file" in answer.text
     assert answer.text.count("<li>line ") >= 3
     assert 'value="2016-01-01"' in answer.text
     assert me.get("/v1/projects/RO-ROWS/monitoring-requests").json()["items"] == []

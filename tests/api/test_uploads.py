@@ -62,6 +62,12 @@ def test_boundary_comes_back_as_it_was_understood(scene: Scene) -> None:
     assert scene.public.get(f"/v1/projects/{code}").json()["state"] == "active"
 
 
+def test_area_without_a_name_is_called_after_its_file(scene: Scene) -> None:
+    code = project(scene, "UP-8")
+    place = geojson(square(6.5, 44).__geo_interface__)
+    assert upload(scene, code, "../north slope.geojson", place).json()["name"] == "north_slope"
+
+
 def test_boundary_is_refused_in_the_words_of_the_command_line(scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "bow.geojson"
     path.write_bytes(geojson(BOW_TIE))
