@@ -77,7 +77,7 @@ case $missing in
     # The package would make and start a cluster on port 5432. We never use that one, so it is
     # not made; the switch is taken away again afterwards.
     switch=/etc/postgresql-common/createcluster.d/amanar.conf
-    if [ ! -d /etc/postgresql ]; then
+    if [ ! -d /etc/postgresql/15 ]; then
         apt install --no-install-recommends postgresql-common >&2 ||
             stop "apt-get could not install postgresql-common (see above): check the network and /etc/apt/sources.list, then run this again."
         as_root mkdir -p "$(dirname "$switch")"
