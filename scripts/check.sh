@@ -21,7 +21,7 @@ for notebook in notebooks/*.py; do
     [ -e "$notebook" ] && check jupytext --quiet --to ipynb "$notebook"
 done
 
-[ $# -gt 0 ] || set -- -n 2 --nbmake tests notebooks
+[ $# -gt 0 ] || set -- -n 2 --dist loadgroup --nbmake tests notebooks
 say "pytest $*"
 python -m pytest "$@"
 status=$?

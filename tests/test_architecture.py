@@ -198,7 +198,7 @@ def copy_of_the_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _check_contracts(tree: Path) -> tuple[int, str]:
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     ended = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
 
