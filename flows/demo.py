@@ -18,7 +18,7 @@ import httpx
 
 from flows import demo_story as story
 from flows.demo_client import Visitor
-from flows.processes import free_port, running
+from flows.processes import free_port, listen, running
 from registry.domain import claims
 from registry.domain.roles import Role
 from registry.errors import RegistryError
@@ -91,6 +91,7 @@ def _served(settings: Settings, port: int) -> Iterator[tuple[subprocess.Popen[by
     folder = settings.state_dir.absolute() / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "api.log"
+    listen(settings.host, port).close()  # or another program there would answer in our API's place
     command = [*_amanar("serve"), "--host", settings.host, "--port", str(port)]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{port}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import pwd
 import re
@@ -231,16 +232,23 @@ def _entry(uid: int) -> str:
 
 
 def _point_to_system_root(wanted: Path) -> None:
-    """Move the cluster's home below /var/lib where the server's user cannot reach `wanted`."""
-    target = system_home(wanted)
+    """Move the cluster's home below /var/lib where the server's user cannot reach `wanted`.
+
+    Without a pointer the place of an earlier clone at this path is left as it is: its database
+    belongs to a key and to evidence that went with that clone.
+    """
+    base = system_home(wanted)
     if wanted.is_symlink():
-        if wanted.readlink() == target:
+        target = wanted.readlink()
+        if target.parent == base.parent and target.name.partition("-")[0] == base.name:
             target.mkdir(parents=True, exist_ok=True)
             return
         wanted.unlink()  # the clone was moved or copied: its cluster is another one
     if wanted.exists() or _reaches(_server_user(wanted), wanted.parent):
         return
-    target.mkdir(parents=True, exist_ok=True)
+    places = itertools.chain([base], (Path(f"{base}-{number}") for number in itertools.count(2)))
+    target = next(place for place in places if not place.exists())
+    target.mkdir(parents=True)
     wanted.symlink_to(target)
 
 

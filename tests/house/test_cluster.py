@@ -284,6 +284,22 @@ def test_a_closed_home_is_no_obstacle(fresh: Path) -> None:
     assert fresh.is_symlink() == (os.geteuid() == 0)
 
 
+def test_a_new_clone_in_the_place_of_a_removed_one_begins_anew(fresh: Path) -> None:
+    fresh.parent.chmod(0o700)
+    ask(start_cluster(fresh), "CREATE TABLE earlier ()")
+    left = cluster_status(fresh).home
+    stop_cluster(fresh)
+    shutil.rmtree(fresh.parent)
+    fresh.parent.mkdir(mode=0o700)
+    try:
+        assert ask(start_cluster(fresh), "SELECT to_regclass('earlier')") is None
+        assert (left != cluster_status(fresh).home) == (os.geteuid() == 0)
+        assert left.exists()  # what nobody asked to delete is not deleted
+    finally:
+        reset_cluster(fresh)
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def test_a_reset_leaves_nothing(fresh: Path) -> None:
     made = start_cluster(fresh)
     home = cluster_status(fresh).home
