@@ -48,7 +48,7 @@ class ServerEnded(RegistryError):
 
 
 class TookTooLong(RegistryError):
-    """Measuring took longer than {waited_s:.0f} s; it goes on where it is with: amanar work"""  # noqa: D400 (ends with a command; one message, one line)
+    """Measuring took longer than {waited_s:.0f} s; it goes on where it is with "amanar work"."""
 
 
 @dataclass

@@ -27,7 +27,7 @@ class StepRefused(RegistryError):
 
 
 class OtherStory(RegistryError):
-    """The database holds the demo's story as another version told it ({step}). Start anew with: amanar db reset --yes"""  # noqa: D400, E501 (fields; one message, one line)
+    """The database holds the demo's story as another version told it ({step}). Start anew with "amanar db reset --yes"."""  # noqa: E501 (fields; one message, one line)
 
 
 class NotRefused(RegistryError):

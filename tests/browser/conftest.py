@@ -39,9 +39,13 @@ FLAGS = [
 START_SECONDS = 10.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start the distribution's Chromium once."""
+    """Start the distribution's Chromium once a file.
+
+    Not once a session: as long as Playwright runs, no other test of this process may start an
+    event loop.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

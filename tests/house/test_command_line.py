@@ -15,7 +15,6 @@ import pytest
 import rasterio
 
 import amanar
-import geo.estimate
 from flows.demo import NotInProduction, run_demo
 from registry.settings import ROOT, Settings
 
@@ -196,7 +195,7 @@ def test_a_fault_of_ours_ends_with_1_and_says_where_the_details_are(
         message = "the roof came down"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(geo.estimate, "run_estimate", broken)
+    monkeypatch.setattr("geo.estimate.plan_estimate", broken)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     assert amanar.run([*words(), "--out", str(tmp_path / "out")]) == 1
