@@ -34,6 +34,12 @@ SCHEMA = "amanar.certificate/1"
 
 ENVIRONMENTS = ("sandbox", "production")
 
+RETIRE = "ledger:credits:retire"
+"""The action of the recorded event that a certificate prints; no other event has one."""
+
+_SERIAL = r".+-([1-9][0-9]{0,18})-([1-9][0-9]{0,18})"
+"""At most 19 digits, as a quantity in the ledger; Python reads no integer of 5,000."""
+
 _ED25519_NOTE = b"\x01"
 """Signature type of Ed25519 in a signed note (C2SP signed-note, "Signature types")."""
 
@@ -206,7 +212,7 @@ class Problem:
     """One reason why a certificate does not hold."""
 
     code: str
-    """Stable: malformed, unknown-field, altered-field, environment, quantity, inclusion,
+    """Stable: malformed, unknown-field, altered-field, event, environment, quantity, inclusion,
     checkpoint, signature, wrong-key."""
     place: str
     """Where in the document, `retirement.beneficiary`."""
@@ -278,6 +284,7 @@ def verify_certificate(document: Mapping[str, Any], *, key: str | None = None) -
     if not shape:
         return Verdict(problems=tuple(problems), pinned=key is not None)
     leaf, log = document["log"]["leaf"], document["log"]
+    _check_event(leaf, problems)
     _check_printed(document, leaf, problems)
     _check_quantity(leaf["content"], problems)
     fingerprint = ""
@@ -382,6 +389,18 @@ def _check_keys(
     )
 
 
+def _check_event(leaf: Mapping[str, Any], problems: list[Problem]) -> None:
+    """Require the event to be a retirement, and the one that the number names."""
+    if leaf.get("action") != RETIRE:
+        message = f"The log recorded {_short(leaf.get('action'))}, which is no retirement."
+        problems.append(Problem("event", "log.leaf.action", message))
+    number, subject = leaf["content"].get("number"), leaf.get("subject")
+    found = re.fullmatch(r"(?:SANDBOX-)?AMR-RETIREMENT-([0-9a-f-]{36})", str(number))
+    if found is None or subject != f"retirement:{found[1]}":
+        message = f"The number {_short(number)} is not that of {_short(subject)} in the log."
+        problems.append(Problem("event", "log.leaf.subject", message))
+
+
 def _check_printed(
     document: Mapping[str, Any], leaf: Mapping[str, Any], problems: list[Problem]
 ) -> None:
@@ -422,11 +441,10 @@ def _check_quantity(content: Mapping[str, Any], problems: list[Problem]) -> None
     total = 0
     serials = content.get("serials")
     for serial in serials if isinstance(serials, list) else ():
-        found = re.fullmatch(r".+-([1-9][0-9]*)-([1-9][0-9]*)", str(serial))
+        found = re.fullmatch(_SERIAL, str(serial))
         if found is None:
-            problems.append(
-                Problem("quantity", "retirement.serials", f"{serial} is not a range of serials.")
-            )
+            message = f"{_short(serial)} is not a range of serials."
+            problems.append(Problem("quantity", "retirement.serials", message))
             return
         total += int(found[2]) - int(found[1]) + 1
     stated = content.get("quantity_kg")

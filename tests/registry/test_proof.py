@@ -221,6 +221,38 @@ class TestEveryChangeIsSeen:
         document["retirement"]["quantity_kg"] = content["quantity_kg"] = 5_000_000
         assert "quantity" in codes(_signed_again(document))
 
+    @pytest.mark.parametrize("digits", [20, 5_000])
+    def test_serial_with_more_digits_than_a_ledger_has_is_refused(self, digits: int) -> None:
+        document = certificate(runs=1)
+        serials = ["SANDBOX-AMR-1-" + "9" * digits]
+        for place in (document["retirement"], document["log"]["leaf"]["content"]):
+            place["serials"] = serials
+        verdict = verify_certificate(_signed_again(document), key=FINGERPRINT)
+        (problem,) = verdict.problems
+        assert problem.place == "retirement.serials"
+        assert len(problem.message) < 200
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("action", "ledger:credits:transfer"),
+            ("action", ["ledger:credits:retire"]),
+            ("subject", "retirement:01938f2e-5f00-7000-8000-000000000002"),
+            ("subject", "transfer:01938f2e-5f00-7000-8000-000000000001"),
+        ],
+    )
+    def test_another_event_of_the_same_log_is_no_retirement(self, name: str, value: Any) -> None:
+        document = certificate()
+        document["log"]["leaf"][name] = value
+        (problem,) = verify_certificate(_signed_again(document), key=FINGERPRINT).problems
+        assert (problem.code, problem.place) == ("event", f"log.leaf.{name}")
+
+    def test_number_of_another_retirement_is_refused(self) -> None:
+        document = certificate()
+        number = document["number"][:-1] + "2"
+        document["number"] = document["log"]["leaf"]["content"]["number"] = number
+        assert codes(_signed_again(document)) == {"event"}
+
 
 def _signed_again(document: dict[str, Any], *, key: Ed25519PrivateKey = KEY) -> dict[str, Any]:
     """Sign a log of one leaf, this one, whatever it says."""
