@@ -17,6 +17,9 @@ from geo.errors import GeoError
 
 Json = Mapping[str, Any]
 
+REMOTE = frozenset({"http", "https"})
+"""Schemes that are opened; every other one is refused by name."""
+
 
 class UnreadableItem(GeoError):
     """The item cannot be read: {reason}."""
@@ -133,19 +136,40 @@ def read_item(document: Json, *, base: str, collection: str) -> ItemRecord:
 
 
 def resolve_href(href: str, base: str) -> str:
-    """Make an href absolute against the document it stands in (a path or a URL)."""
-    if urlsplit(href).scheme in {"http", "https"}:
-        return href
-    if urlsplit(base).scheme in {"http", "https"}:
-        if href.startswith(("/vsi", "file:")):
-            raise UnreadableItem(reason=f"a remote catalog points to the local file {href}")
+    """Make an href absolute against the document it stands in (a path or a URL).
+
+    A remote document leads to http(s) only, a local one to plain paths and http(s): whoever
+    publishes a catalog chooses nothing else that is opened on this machine.
+
+    Raises
+    ------
+    UnreadableItem
+        Naming the address; schemes count in any case (`FILE://`).
+    """
+    scheme = _scheme(href)
+    if scheme in REMOTE:
+        return scheme + href.strip()[len(scheme) :]
+    if _scheme(base) in REMOTE:
+        if scheme or href.startswith("/vsi"):
+            raise UnreadableItem(
+                reason=f"a remote catalog points to {href}, which is no http(s) address"
+            )
         return urljoin(base, href)
-    if urlsplit(href).scheme not in {"", "file"} or href.startswith("/vsi"):
+    path = urlsplit(href).path if scheme == "file" else href
+    place = path if path.startswith("/") else _join(base, path)
+    if scheme not in {"", "file"} or place.startswith("/vsi"):
         raise UnreadableItem(
             reason=f"its asset {href} is neither a file path nor an http(s) address"
         )
-    path = urlsplit(href).path if href.startswith("file:") else href
-    return path if path.startswith("/") else _join(base, path)
+    return place
+
+
+def _scheme(address: str) -> str:
+    """Give the scheme of an address in lower case; empty for a path."""
+    try:
+        return urlsplit(address).scheme
+    except ValueError:
+        raise UnreadableItem(reason=f"its asset {address} is no address") from None
 
 
 def _join(base: str, relative: str) -> str:

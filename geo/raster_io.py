@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ _GDAL_OPTIONS: Mapping[str, Any] = {
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_NUM_THREADS": 1,
 }
+_REMOTE = re.compile("https?://", re.IGNORECASE)
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9_+.-]*:")
+"""`file:`, `zip+file:`, `s3:`, and GDAL's own, as `GTIFF_DIR:`; a path has none."""
 _GONE = ("404", "403", "410", "No such file", "does not exist")
 
 
@@ -170,8 +174,8 @@ def read_bands(path: str | Path) -> NDArray[Any]:
 @contextmanager
 def _opened(href: str) -> Iterator[Any]:
     """Open as GeoTIFF; every fault of the file becomes one of ours."""
-    remote = href.startswith(("http://", "https://"))
-    if not remote and href.startswith("/vsi"):
+    remote = bool(_REMOTE.match(href))
+    if not remote and (href.startswith("/vsi") or _SCHEME.match(href)):
         raise UnreadableRaster(path=href, reason="is neither a file path nor an http(s) address")
     try:
         with (

@@ -100,6 +100,13 @@ class TestRefusing:
         with pytest.raises(UnreadableRaster, match="neither a file path nor"):
             read_header("/vsizip/some.zip/red.tif")
 
+    @pytest.mark.parametrize(
+        "prefix", ["file://", "FILE://", "zip://", "zip+file://", "s3://", "GTIFF_DIR:1:"]
+    )
+    def test_an_address_with_another_scheme(self, picture: Path, prefix: str) -> None:
+        with pytest.raises(UnreadableRaster, match="neither a file path nor an http"):
+            read_header(f"{prefix}{picture}")
+
     def test_floats_are_no_digital_numbers(self, tmp_path: Path) -> None:
         path = write_tiff(tmp_path / "f.tif", PICTURE.astype(np.float32))
         assert "holds float32" in refused(path)
