@@ -50,7 +50,6 @@ done
 [ -n "$missing" ] || exit 0
 
 lock_setup
-say "installing$missing (${reasons#, })"
 command -v apt-get >/dev/null ||
     stop "There is no apt-get here: install PostgreSQL 15 with PostGIS 3, Python 3.11 with venv and Chromium by hand ($missing), then run this again."
 
@@ -63,12 +62,13 @@ as_root() {
         sudo -n env DEBIAN_FRONTEND=noninteractive "$@"
     fi
 }
-by_hand="ask an administrator for: apt-get install$missing; then run this again."
+by_hand="needed are$missing (${reasons#, }): ask an administrator for \"apt-get install$missing\" and run this again."
 if [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null || stop "$(id -un) is not root and there is no sudo: $by_hand"
     as_root true || stop "sudo refused $(id -un): $by_hand"
 fi
 
+say "installing$missing (${reasons#, })"
 apt() { as_root apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 "$@"; }
 
 apt update >&2 || say "apt-get update had errors (above); trying with the lists there are"
