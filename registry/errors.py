@@ -116,12 +116,23 @@ class RequestOpen(RegistryError):
     """The area has an unfinished monitoring request {request_id} in these days already."""
 
 
+class ReportUndecided(RegistryError):
+    """The area's report {report_id} of {period} still waits for a decision; ask after it."""
+
+
 class LeaseLost(RegistryError):
     """{worker} does not hold the lease of monitoring request {request_id} (any more)."""
 
 
 class PreviousChanged(RegistryError):
     """The report builds on {given} tCO2e credited before; the last approved one says {expected}.
+
+    Request the monitoring again.
+    """
+
+
+class TermsChanged(RegistryError):
+    """The report's {what} is {given}; the area's first verified period fixes {expected}.
 
     Request the monitoring again.
     """

@@ -180,6 +180,7 @@ def estimate_of(
         "period": {
             "start": str(periods.first_day(request.period)),
             "end": str(periods.last_day(request.period)),
+            "t0": periods.t0_of(request),
         },
         "removals_tco2e": {
             "net": net,

@@ -30,6 +30,8 @@ class Asked:
 
     first_day: date
     last_day: date
+    t0: str
+    """ISO date from which the tonnes are counted."""
     methodology: str
     area_ha: float
     previous_net_tco2e: float
@@ -47,6 +49,7 @@ def require_match(estimate: Mapping[str, Any], asked: Asked) -> None:
         "schema": SCHEMA,
         "period.start": str(asked.first_day),
         "period.end": str(asked.last_day),
+        "period.t0": asked.t0,
         "methodology.id": asked.methodology,
     }
     for path, expected in exact.items():

@@ -8,15 +8,16 @@ own that they commit at once, and file the result in another one while the lease
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.dialects.postgresql import Range
 from sqlmodel import col
 
 from registry.db import translating
-from registry.domain.estimates import Asked, require_match, value_at
+from registry.domain.estimates import Asked, estimate_sha256, require_match, value_at
 from registry.domain.roles import Action
 from registry.errors import (
     InvalidValue,
@@ -31,18 +32,22 @@ from registry.services.periods import (
     first_day,
     last_day,
     last_verified,
+    methodology_of,
     period_text,
+    require_free,
     require_next,
+    require_terms,
+    t0_of,
+    with_terms,
 )
 from registry.services.projects import days, own_project
+from registry.tables.base import now
 from registry.tables.monitoring import MonitoringReport, MonitoringRequest, VerifiedPeriod
 from registry.tables.projects import Area, Document, Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
 
-    from sqlalchemy.dialects.postgresql import Range
     from sqlalchemy.orm import Session
 
     from registry.domain.roles import Actor
@@ -79,9 +84,9 @@ def request_monitoring(
 ) -> MonitoringRequest:
     """Ask for an area to be measured over a period; the request begins as `queued`.
 
-    Developers, own projects only. `t0`, `previous_net_tco2e` and `previous_buffer_base_tco2e` are
-    taken from the last approved report of the area. Writes monitoring_request, audit_event. Safe
-    to repeat with the same id.
+    Developers, own projects only. What was credited before, `t0` and the terms of the first
+    verified period are filled in. Writes monitoring_request, audit_event. Safe to repeat with the
+    same id.
 
     Raises
     ------
@@ -89,12 +94,16 @@ def request_monitoring(
         If it does not begin the day after the last verified period; names the day.
     RequestOpen
         If an unfinished request covers some of the same days.
+    ReportUndecided
+        If a report of some of the same days waits for a verifier.
     InvalidValue
-        If the days lie outside the area's time, or the parameters contradict the register.
+        If the days lie outside the area's time or are not over, the parameters contradict the
+        register, or the boundary holds land that was not the area's since `t0`.
     NotFound, NotYours, NotAllowed, CommandConflict
     """
     actor.require(Action.REQUEST_MONITORING)
     period = days(request.start, request.end)
+    _require_past(request.end)
 
     def do() -> commands.Result:
         area = _active_area(session, request.area_id)
@@ -104,6 +113,8 @@ def request_monitoring(
         _require_inside(period, area)
         before = last_verified(session, lineage=area.lineage, pool=area.pool)
         require_next(period, before)
+        if before is not None:
+            _require_land_since(session, area=area, before=before)
         _require_plots(session, request.plots_sha256)
         made = MonitoringRequest(
             project_id=project.id,
@@ -116,8 +127,10 @@ def request_monitoring(
             collection=request.collection,
             sensor=request.sensor,
             season=request.season,
-            methodology=request.methodology or project.methodology,
-            parameters=_with_before(request.parameters, before),
+            methodology=methodology_of(
+                request.methodology, usual=project.methodology, before=before
+            ),
+            parameters=with_terms(request.parameters, start=request.start, before=before),
             plots_sha256=request.plots_sha256,
             boundary_sha256=area.boundary_sha256,
         )
@@ -300,8 +313,9 @@ def submit_report(
     LeaseLost
         If the worker does not hold the lease now.
     ReportMismatch
-        If period, methodology, hectares or what was credited before differ from the request's.
-    PeriodOverlap, PeriodGap, PreviousChanged
+        If period, `t0`, methodology, hectares or what was credited before differ from the
+        request's.
+    PeriodOverlap, PeriodGap, PreviousChanged, TermsChanged
         If another report was approved meanwhile.
     NotFound, NotAllowed
     """
@@ -323,6 +337,7 @@ def submit_report(
         "report": str(made.id),
         "kind": made.kind,
         "digest": digest,
+        "estimate_sha256": made.estimate_sha256,
         "evidence": evidence_uri,
     }
     step(session, actor=actor, request=request, wanted="done", content=content)
@@ -341,11 +356,15 @@ def record_verified_period(session: Session, *, report: MonitoringReport) -> Ver
     ------
     PeriodOverlap, PeriodGap
         If it does not begin the day after the last verified period.
-    PreviousChanged
+    PreviousChanged, TermsChanged
         If another report was approved since this one was measured.
+    InvalidValue
+        If the boundary that was measured does not count on all of the days (any more).
     """
     session.get_one(Project, report.project_id, with_for_update={"key_share": True})
     request = session.get_one(MonitoringRequest, report.request_id)
+    area = session.get_one(Area, report.area_id, populate_existing=True)
+    _require_inside(report.period, area)
     before = _require_current(session, request)
     made = VerifiedPeriod(
         report_id=report.id,
@@ -383,35 +402,42 @@ def _require_inside(period: Range[date], area: Area) -> None:
         )
 
 
+def _require_past(end: date) -> None:
+    today = now().date()
+    if end > today:
+        problem = f"{end} is after today, {today} (UTC)"
+        raise InvalidValue(what="end", problem=problem, fix="Ask once the period is over.")
+
+
+def _require_land_since(session: Session, *, area: Area, before: Verified) -> None:
+    """Refuse a revised boundary with land that was not the area's on all days since t0.
+
+    Tonnes run from t0, so such land would be credited for days on which it was another's.
+    """
+    t0, upto = date.fromisoformat(before.t0), before.ends_before
+    without = select(Area).where(
+        col(Area.lineage) == area.lineage,
+        col(Area.state) != "withdrawn",
+        col(Area.effective).bool_op("&&")(Range(t0, upto)),
+        ~func.ST_Covers(col(Area.geom), area.geom),
+    )
+    other = session.scalars(without).first()
+    if other is not None:
+        raise InvalidValue(
+            what="t0",
+            problem=f"it is {t0}, and the area had less land then than its boundary has now",
+            fix="Revise the boundary to land that was inside it from that day on.",
+        )
+
+
 def _require_plots(session: Session, sha256: str | None) -> None:
     if sha256 is not None and session.get(Document, sha256) is None:
         raise NotFound(what="document", key=sha256)
 
 
-def _with_before(parameters: Mapping[str, Any], before: Verified | None) -> dict[str, Any]:
-    """Fill in what the register knows; refuse parameters that say something else."""
-    known = {} if before is None else before.parameters
-    if before is None:
-        known = {"previous_net_tco2e": 0, "previous_buffer_base_tco2e": 0}
-    for name, value in known.items():
-        given = parameters.get(name)
-        if given is not None and given != value:
-            problem = f"{given} is given, the register knows {value}"
-            raise InvalidValue(what=name, problem=problem, fix="Leave it out.")
-    return {**parameters, **(known if before is not None else {})}
-
-
 def _queue(session: Session, *, actor: Actor, request: MonitoringRequest) -> None:
-    """Write a new request, or name the one that is in its way."""
-    live = select(MonitoringRequest).where(
-        col(MonitoringRequest.area_lineage) == request.area_lineage,
-        col(MonitoringRequest.pool) == request.pool,
-        col(MonitoringRequest.period).bool_op("&&")(request.period),
-        col(MonitoringRequest.state).in_(("queued", "running")),
-    )
-    other = session.scalars(live).first()
-    if other is not None:
-        raise RequestOpen(request_id=other.id)
+    """Write a new request, or name what is in its way."""
+    require_free(session, lineage=request.area_lineage, pool=request.pool, span=request.period)
     with translating(
         session, {"ex_monitoring_request_live": RequestOpen(request_id="(just made)")}
     ):
@@ -455,6 +481,7 @@ def _file(
         digest=str(value_at(estimate, "digest")),
         methodology=request.methodology,
         estimate=dict(estimate),
+        estimate_sha256=estimate_sha256(estimate),
         evidence_uri=evidence_uri,
         submitted_by=request.lease_owner or "",
     )
@@ -467,6 +494,7 @@ def _asked(request: MonitoringRequest, *, area_ha: float) -> Asked:
     return Asked(
         first_day=first_day(request.period),
         last_day=last_day(request.period),
+        t0=t0_of(request),
         methodology=request.methodology,
         area_ha=area_ha,
         previous_net_tco2e=request.parameters.get("previous_net_tco2e") or 0,
@@ -481,4 +509,5 @@ def _require_current(session: Session, request: MonitoringRequest) -> Verified |
     expected = 0 if before is None else before.net_tco2e
     if given != expected:
         raise PreviousChanged(given=given, expected=expected)
+    require_terms(request, before)
     return before

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -23,11 +23,10 @@ from registry.domain.ids import new_id
 from registry.domain.roles import Action
 from registry.errors import AlreadyExists, InvalidValue, NotFound
 from registry.services import audit, commands, land
+from registry.services.periods import last_verified, require_free
 from registry.tables.projects import WOODY_BIOMASS, Area, Project
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from sqlalchemy.orm import Session
 
     from registry.domain.roles import Actor
@@ -136,8 +135,9 @@ def add_area(session: Session, *, actor: Actor, command_id: UUID, area: NewArea)
     Raises
     ------
     LandOverlap
-        If more than 0.01 ha (geodesic) are shared with an area of the same pool and days; names
-        the other project and the hectares. A common border is no overlap.
+        If more than 0.01 ha (geodesic) or 1 % of the smaller area are shared with an area of the
+        same pool and days, or 0.01 ha with all of them; names the project that shares most and
+        its hectares. A common border is no overlap.
     CellsClaimed
         If a 100 m cell is claimed already though the boundaries overlap less than that.
     InvalidValue, NotFound, NotYours, NotAllowed, WrongState, CommandConflict
@@ -198,7 +198,9 @@ def revise_area(
     LandOverlap, CellsClaimed
         As for `add_area`.
     InvalidValue
-        If the day is not inside the old version's time.
+        If the day is not inside the old version's time, or not after its verified periods.
+    RequestOpen, ReportUndecided
+        If a request or report of the day or later ones is not finished.
     NotFound, NotYours, NotAllowed, WrongState, CommandConflict
     """
     actor.require(Action.ADD_AREA)
@@ -285,11 +287,14 @@ def days(first: date | None, last: date | None) -> Range[date]:
     Raises
     ------
     InvalidValue
-        If the last day is before the first.
+        If the last day is before the first, or the last of the calendar.
     """
     if first is not None and last is not None and last < first:
         problem = f"{last} is before {first}"
         raise InvalidValue(what="last day", problem=problem, fix="Give the days in order.")
+    if last == date.max:
+        problem = f"{last} is the calendar's last day, no day follows it"
+        raise InvalidValue(what="last day", problem=problem, fix="Give an earlier day.")
     return Range(first, None if last is None else last + timedelta(days=1))
 
 
@@ -298,6 +303,12 @@ def days(first: date | None, last: date | None) -> Range[date]:
 
 def _end(session: Session, *, actor: Actor, old: Area, day: date) -> Range[date]:
     """Let a version and its claims end before a day; give the time that is left to the next."""
+    require_free(session, lineage=old.lineage, pool=old.pool, span=Range(day, None))
+    before_it = last_verified(session, lineage=old.lineage, pool=old.pool)
+    if before_it is not None and day < before_it.ends_before:
+        problem = f"{day} is not after the verified period ending {before_it.last_day}"
+        fix = f"The next boundary may begin on {before_it.ends_before}."
+        raise InvalidValue(what="first day", problem=problem, fix=fix)
     states.require_step(states.AREA, what=f"area {old.name}", state=old.state, wanted="superseded")
     before, after = _split(old.effective, day)
     audit.record(
@@ -315,7 +326,7 @@ def _end(session: Session, *, actor: Actor, old: Area, day: date) -> Range[date]
 
 def _split(effective: Range[date], day: date) -> tuple[Range[date], Range[date]]:
     lower, upper = effective.lower, effective.upper
-    if (lower is not None and day <= lower) or (upper is not None and day >= upper):
+    if day <= (lower or date.min) or (upper is not None and day >= upper):
         problem = f"{day} is not inside {lower or 'always'} to {upper or 'for ever'}"
         raise InvalidValue(what="first day", problem=problem, fix="Choose a day inside.")
     return Range(lower, day), Range(day, upper)

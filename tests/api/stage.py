@@ -31,6 +31,7 @@ from registry.services import (
     verification,
 )
 from registry.services.market import Offer
+from registry.services.periods import t0_of
 from registry.services.verification import Decision
 from registry.tables.accounts import AppUser
 from tests.world import World, square
@@ -150,7 +151,7 @@ class Stage:
         document |= {
             "kind": "demonstration",
             "environment": "sandbox",
-            "period": {"start": str(first), "end": str(last), "t0": str(T0)},
+            "period": {"start": str(first), "end": str(last), "t0": t0_of(request)},
             "digest": f"sha256:{new_id().hex * 2}",
             "quality": [one for one in document["quality"] if one["severity"] != "blocking"],
         }

@@ -18,6 +18,7 @@ from registry.domain.roles import system_actor
 from registry.services import ledger, market, monitoring, payments, verification
 from registry.services.market import Offer
 from registry.services.monitoring import NewRequest
+from registry.services.periods import t0_of
 from registry.services.verification import Decision
 from tests.world import square
 
@@ -107,6 +108,7 @@ class Books:
                     collection="s2",
                 ),
             )
+        document["period"].setdefault("t0", t0_of(request))
         with session_scope(self.settings) as session:
             monitoring.take_request(session, actor=WORKER, worker="worker")
         with session_scope(self.settings) as session:

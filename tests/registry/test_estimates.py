@@ -13,6 +13,7 @@ from registry.errors import ReportMismatch
 ASKED = Asked(
     first_day=date(2016, 1, 1),
     last_day=date(2018, 12, 31),
+    t0="2016-01-01",
     methodology="stock-difference",
     area_ha=100.0,
     previous_net_tco2e=50.0,
@@ -22,7 +23,7 @@ ASKED = Asked(
 def estimate(**parts: Any) -> dict[str, Any]:
     return {
         "schema": "amanar.estimate/1",
-        "period": {"start": "2016-01-01", "end": "2018-12-31"},
+        "period": {"start": "2016-01-01", "end": "2018-12-31", "t0": "2016-01-01"},
         "methodology": {"id": "stock-difference"},
         "boundary": {"area_ha": 100.0},
         "removals_tco2e": {"previous": 50.0},
@@ -48,6 +49,7 @@ def test_nine_digits_of_what_was_credited_before_are_enough() -> None:
     asked = Asked(
         first_day=ASKED.first_day,
         last_day=ASKED.last_day,
+        t0=ASKED.t0,
         methodology=ASKED.methodology,
         area_ha=100.0,
         previous_net_tco2e=12345.678901234,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,12 @@ from registry.errors import (
     PeriodOverlap,
     PreviousChanged,
     ReportMismatch,
+    ReportUndecided,
     RequestOpen,
+    TermsChanged,
     WrongState,
 )
-from registry.services import audit, monitoring
+from registry.services import audit, monitoring, projects
 from registry.tables.accounts import Notification
 from registry.tables.audit import AuditEvent
 from registry.tables.base import now
@@ -186,6 +188,36 @@ def test_a_cancelled_request_makes_room(
         with session_scope(settings) as session:
             monitoring.cancel_request(session, actor=developer, request_id=request_.id)
     world.request(developer, area)
+
+
+@pytest.mark.parametrize("t0", ["2010-01-01", "2016-01-02"])
+def test_the_first_period_begins_at_t0(world: World, developer: Actor, area: Area, t0: str) -> None:
+    with pytest.raises(InvalidValue, match=f"t0: {t0} is given, the register knows 2016-01-01"):
+        world.request(developer, area, parameters={"t0": t0})
+    world.request(developer, area, parameters={"t0": "2016-01-01"})
+
+
+def test_a_period_is_asked_for_once_it_is_over(
+    world: World, developer: Actor, area: Area, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitoring, "now", lambda: datetime(2018, 12, 30, 23, 59, tzinfo=UTC))
+    with pytest.raises(InvalidValue, match="2018-12-31 is after today, 2018-12-30"):
+        world.request(developer, area)
+    monkeypatch.setattr(monitoring, "now", lambda: datetime(2018, 12, 31, tzinfo=UTC))
+    world.request(developer, area)
+
+
+def test_the_calendars_last_day_is_refused(world: World, developer: Actor, area: Area) -> None:
+    with pytest.raises(InvalidValue, match="9999-12-31 is the calendar's last day"):
+        world.request(developer, area, end=date.max)
+
+
+def test_days_of_an_undecided_report_are_not_asked_for_again(
+    world: World, developer: Actor, area: Area, request_: MonitoringRequest
+) -> None:
+    report = world.report(request_)
+    with pytest.raises(ReportUndecided, match=f"{report.id} of 2016-01-01 to 2018-12-31"):
+        world.request(developer, area)
 
 
 # --- leases -------------------------------------------------------------------------------------
@@ -396,6 +428,11 @@ def test_one_report_filed_twice_at_once_is_one_report(
         ("schema", "amanar.estimate/2", "schema"),
         ("period", {"start": "2016-01-01", "end": "2019-12-31"}, "period.end"),
         ("period", {"start": "2016-01-01"}, "period.end"),
+        (
+            "period",
+            {"start": "2016-01-01", "end": "2018-12-31", "t0": "2010-01-01"},
+            "period.t0",
+        ),
         ("methodology", {"id": "after-vm0047-1.1"}, "methodology.id"),
         ("boundary", {"area_ha": 999.0}, "boundary.area_ha"),
         ("boundary", {"area_ha": float("nan")}, "boundary.area_ha"),
@@ -471,6 +508,141 @@ def test_an_overlap_names_both_periods(
 
 
 @pytest.mark.usefixtures("approved")
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("t0", "2019-01-01", "2016-01-01"),
+        ("estimator", "greg", "mean"),
+        ("root_shoot", 0.9, "none"),
+        ("zone", "tropical/americas/natural", "none"),
+        ("plot_design", "purposive", "none"),
+    ],
+)
+def test_the_first_verified_period_fixes_the_terms(
+    world: World, developer: Actor, area: Area, name: str, value: Any, known: str
+) -> None:
+    with pytest.raises(InvalidValue, match=f"{name}: {value} is given, the register knows {known}"):
+        world.request(
+            developer,
+            area,
+            start=date(2019, 1, 1),
+            end=date(2020, 12, 31),
+            parameters={name: value},
+        )
+
+
+@pytest.mark.usefixtures("approved")
+def test_the_first_verified_period_fixes_the_methodology(
+    world: World, developer: Actor, area: Area
+) -> None:
+    days = {"start": date(2019, 1, 1), "end": date(2020, 12, 31)}
+    with pytest.raises(InvalidValue, match=r"vm0047-1\.1 is given, the register knows stock"):
+        world.request(developer, area, methodology="after-vm0047-1.1", **days)
+    world.request(developer, area, **days, parameters={"estimator": "mean"})
+
+
+def test_terms_of_the_first_period_are_filled_in_later(
+    world: World, settings: Settings, developer: Actor, area: Area
+) -> None:
+    terms = {"estimator": "difference", "root_shoot": 0.3, "plot_design": "stratified"}
+    first = world.request(developer, area, parameters=terms, methodology="after-vm0047-1.1")
+    approve(settings, world.verifier(), world.report(first))
+    later = world.request(developer, area, start=date(2019, 1, 1), end=date(2020, 12, 31))
+    assert {name: later.parameters[name] for name in terms} == terms
+    assert later.methodology == "after-vm0047-1.1"
+
+
+def test_a_report_with_another_t0_than_the_first_approved_is_not_approved(
+    world: World, settings: Settings, developer: Actor, area: Area, request_: MonitoringRequest
+) -> None:
+    first = world.report(request_, net=-20.0)
+    second = world.report(
+        world.request(developer, area, start=date(2019, 1, 1), end=date(2020, 12, 31))
+    )
+    verifier = world.verifier()
+    approve(settings, verifier, first)
+    with pytest.raises(TermsChanged, match=r"t0 is 2019-01-01; .* fixes 2016-01-01"):
+        approve(settings, verifier, second)
+
+
+# --- boundaries and periods ---------------------------------------------------------------------
+
+
+def revise(
+    settings: Settings, developer: Actor, area: Area, day: date, *, side: float = 0.01
+) -> Area:
+    west, south, _, _ = projects.boundary_of(area).bounds
+    with session_scope(settings) as session:
+        return projects.revise_area(
+            session,
+            actor=developer,
+            command_id=new_id(),
+            area_id=area.id,
+            geometry=square(west, south, side=side),
+            first_day=day,
+        )
+
+
+@pytest.mark.usefixtures("approved")
+def test_a_boundary_is_revised_after_the_verified_periods_only(
+    settings: Settings, developer: Actor, area: Area
+) -> None:
+    with pytest.raises(InvalidValue, match="2018-12-31 is not after the verified period ending"):
+        revise(settings, developer, area, date(2018, 12, 31))
+    revise(settings, developer, area, date(2019, 1, 1))
+
+
+@pytest.mark.parametrize("day", [date(2015, 1, 1), date(2016, 1, 1), date(2018, 12, 31)])
+def test_a_boundary_is_not_revised_under_a_request_or_an_undecided_report(
+    world: World,
+    settings: Settings,
+    developer: Actor,
+    area: Area,
+    request_: MonitoringRequest,
+    day: date,
+) -> None:
+    with pytest.raises(RequestOpen):
+        revise(settings, developer, area, day)
+    world.report(request_)
+    with pytest.raises(ReportUndecided):
+        revise(settings, developer, area, day)
+    revise(settings, developer, area, date(2019, 1, 1))
+
+
+def test_a_report_outside_its_boundarys_time_is_not_approved(
+    world: World,
+    settings: Settings,
+    developer: Actor,
+    area: Area,
+    request_: MonitoringRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = world.report(request_)
+    monkeypatch.setattr(projects, "require_free", lambda *_, **__: None)
+    revise(settings, developer, area, date(2017, 1, 1))
+    with pytest.raises(InvalidValue, match="2016-01-01 to 2018-12-31 is not inside the time"):
+        approve(settings, world.verifier(), report)
+
+
+@pytest.mark.usefixtures("approved")
+def test_land_that_joined_after_t0_is_not_counted_from_t0(
+    world: World, settings: Settings, developer: Actor, area: Area
+) -> None:
+    larger = revise(settings, developer, area, date(2019, 1, 1), side=0.011)
+    with pytest.raises(InvalidValue, match="it is 2016-01-01, and the area had less land"):
+        world.request(developer, larger, start=date(2019, 1, 1), end=date(2020, 12, 31))
+
+
+@pytest.mark.usefixtures("approved")
+def test_a_boundary_that_shrank_is_measured_on(
+    world: World, settings: Settings, developer: Actor, area: Area
+) -> None:
+    smaller = revise(settings, developer, area, date(2019, 1, 1), side=0.008)
+    later = world.request(developer, smaller, start=date(2019, 1, 1), end=date(2020, 12, 31))
+    assert later.parameters["t0"] == "2016-01-01"
+
+
+@pytest.mark.usefixtures("approved")
 def test_other_previous_tonnes_than_the_registers_are_refused(
     world: World, developer: Actor, area: Area
 ) -> None:
@@ -520,8 +692,14 @@ def test_a_report_measured_before_another_was_approved_is_not_approved(
 
 
 def test_of_two_reports_of_the_same_days_approved_at_once_one_wins(
-    world: World, settings: Settings, session: Session, developer: Actor, area: Area
+    world: World,
+    settings: Settings,
+    session: Session,
+    developer: Actor,
+    area: Area,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(monitoring, "require_free", lambda *_, **__: None)
     reports = [world.report(world.request(developer, area)) for _ in range(2)]
     verifier, ready = world.verifier(), Barrier(2)
 
