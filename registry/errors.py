@@ -88,7 +88,10 @@ class AlreadyExists(RegistryError):
 
 
 class LandOverlap(RegistryError):
-    """The area {area} overlaps project {project} by {overlap_ha} ha (tolerance 0.01 ha)."""
+    """The area {area} overlaps project {project} by {overlap_ha} ha.
+
+    It may share at most 1 % of the smaller area, and 0.01 ha with all neighbours together.
+    """
 
 
 class CellsClaimed(RegistryError):

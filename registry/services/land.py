@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import DATERANGE
 
 from registry.db import translating
-from registry.errors import CellsClaimed, LandOverlap
+from registry.errors import CellsClaimed, InvalidValue, LandOverlap
 from registry.services import audit
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from registry.tables.projects import Area
 
 M2_PER_HA = 10_000
+SMALLEST_HA = 0.01
+"""Of an area; our choice, as large as what areas may share."""
 
 
 def settle(session: Session, *, actor: Actor, area: Area, action: str) -> None:
@@ -40,7 +42,7 @@ def settle(session: Session, *, actor: Actor, area: Area, action: str) -> None:
     others = session.execute(_OVERLAPS, asked).first()
     if others is not None:
         raise LandOverlap(
-            area=area.name, project=others.project_code, overlap_ha=round(others.overlap_ha, 4)
+            area=area.name, project=others.project_code, overlap_ha=round(others.overlap_ha, 6)
         )
     session.add(area)
     session.flush()
@@ -132,6 +134,16 @@ _END_CLAIMS = text(
 
 
 def hectares(session: Session, geometry: MultiPolygon) -> float:
-    """Measure on the ellipsoid, as the overlap is measured."""
+    """Measure on the ellipsoid, as the overlap is measured.
+
+    Raises
+    ------
+    InvalidValue
+        If it is too small for an area.
+    """
     area_m2 = session.scalars(_AREA_M2, {"geom": shapely.to_wkb(geometry, hex=True)}).one()
-    return float(area_m2) / M2_PER_HA
+    area_ha = float(area_m2) / M2_PER_HA
+    if area_ha < SMALLEST_HA:
+        problem = f"it has {area_ha:.4f} ha"
+        raise InvalidValue(what="boundary", problem=problem, fix=f"At least {SMALLEST_HA} ha.")
+    return area_ha

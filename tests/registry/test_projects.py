@@ -279,6 +279,48 @@ def test_an_overlap_just_above_the_tolerance_is_refused(
     assert refused.value.overlap_ha == pytest.approx(0.0105, abs=2e-4)
 
 
+def test_small_areas_on_the_same_land_are_told_apart_however_small(
+    world: World, developer: Actor, project: Project, second: tuple[Actor, Project]
+) -> None:
+    # 0.012 ha each, moved by a third of a side: 0.008 ha shared, below 0.01 ha, above 1 %.
+    world.area(developer, project, box(0.00001, 0.00001, 0.00011, 0.00011))
+    with pytest.raises(LandOverlap, match="RO-FIRST"):
+        world.area(*second, box(0.00004, 0.00001, 0.00014, 0.00011))
+    world.area(*second, box(0.0001099, 0.00001, 0.00021, 0.00011))  # 0.1 % of a side
+
+
+def test_overlaps_with_all_neighbours_count_together(
+    world: World, developer: Actor, project: Project, second: tuple[Actor, Project]
+) -> None:
+    world.area(developer, project, square(25, 45))
+    world.area(developer, project, square(25.02, 45))
+    # 0.0062 ha with each of the two.
+    with pytest.raises(LandOverlap, match="RO-FIRST"):
+        world.area(*second, box(25.01 - 7e-7, 45, 25.02 + 7e-7, 45.01))
+    world.area(*second, box(25.01 - 4e-7, 45, 25.02 + 4e-7, 45.01))
+
+
+def test_an_area_below_the_smallest_is_refused(
+    world: World, developer: Actor, project: Project
+) -> None:
+    with pytest.raises(InvalidValue, match=r"it has 0\.0085 ha"):
+        world.area(developer, project, box(0.00001, 0.00001, 0.0000932, 0.0000932))
+
+
+def test_a_small_overlap_behind_the_services_back_is_refused_by_the_database(
+    world: World, session: Session, developer: Actor, project: Project
+) -> None:
+    area = world.area(developer, project, box(0.00001, 0.00001, 0.00011, 0.00011))
+    moved = text(
+        "INSERT INTO area SELECT gen_random_uuid(), project_id, gen_random_uuid(), 1, name, pool,"
+        " ST_Translate(geom, 0.00003, 0), area_ha, boundary_sha256, effective, state, now()"
+        " FROM area WHERE id = :id"
+    )
+    with pytest.raises(IntegrityError) as refused:
+        session.connection().execute(moved, {"id": area.id})
+    assert constraint_of(refused.value) == "ex_area_geom"
+
+
 def test_a_sliver_with_a_cells_centre_is_caught_by_the_claims(
     world: World, developer: Actor, project: Project, second: tuple[Actor, Project]
 ) -> None:
@@ -485,3 +527,18 @@ def test_a_new_version_begins_inside_the_old_ones_time(
     old = world.area(developer, project, square(25, 45), first_day=date(2015, 1, 1))
     with pytest.raises(InvalidValue, match="2015-01-01 is not inside"):
         revise(settings, developer, old, square(25, 45), date(2015, 1, 1))
+
+
+def test_a_new_version_does_not_begin_with_the_calendar(
+    world: World, settings: Settings, developer: Actor, project: Project
+) -> None:
+    old = world.area(developer, project, square(25, 45))
+    with pytest.raises(InvalidValue, match="0001-01-01 is not inside"):
+        revise(settings, developer, old, square(25, 45), date.min)
+
+
+def test_an_area_does_not_end_with_the_calendar(
+    world: World, developer: Actor, project: Project
+) -> None:
+    with pytest.raises(InvalidValue, match="9999-12-31 is the calendar's last day"):
+        world.area(developer, project, square(25, 45), last_day=date.max)

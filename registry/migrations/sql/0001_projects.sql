@@ -90,18 +90,24 @@ CREATE FUNCTION land_overlaps(
     asked geometry, in_time daterange, in_pool text, but_lineage uuid
 ) RETURNS TABLE (project_code text, area_name text, overlap_ha double precision)
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
--- Areas that share more than 0.01 ha (geodesic, WGS 84 ellipsoid) with the asked geometry in the
--- same days and pool. Neighbours share a border, which has no area.
+-- Areas that share too much (geodesic, WGS 84 ellipsoid) with the asked geometry in the same days
+-- and pool: more than 0.01 ha or 1 % of the smaller one, or all together more than 0.01 ha.
+-- Neighbours share a border, which has no area.
     SELECT found.code, found.name, found.shared_ha
     FROM (
-        SELECT project.code, area.name,
-               ST_Area(ST_CollectionExtract(ST_Intersection(area.geom, asked), 3)::geography)
-               / 10000 AS shared_ha
-        FROM area JOIN project ON project.id = area.project_id
-        WHERE area.state <> 'withdrawn' AND area.pool = in_pool AND area.effective && in_time
-          AND area.lineage <> but_lineage AND ST_Intersects(area.geom, asked)
+        SELECT shared.*, sum(shared.shared_ha) OVER () AS all_ha,
+               least(shared.area_ha, ST_Area(asked::geography) / 10000) AS smaller_ha
+        FROM (
+            SELECT project.code, area.name, area.area_ha,
+                   ST_Area(ST_CollectionExtract(ST_Intersection(area.geom, asked), 3)::geography)
+                   / 10000 AS shared_ha
+            FROM area JOIN project ON project.id = area.project_id
+            WHERE area.state <> 'withdrawn' AND area.pool = in_pool AND area.effective && in_time
+              AND area.lineage <> but_lineage AND ST_Intersects(area.geom, asked)
+        ) AS shared
     ) AS found
-    WHERE found.shared_ha > 0.01
+    WHERE found.shared_ha > least(0.01, 0.01 * found.smaller_ha)
+       OR (found.all_ha > 0.01 AND found.shared_ha > 0)
     ORDER BY found.shared_ha DESC, found.code
 $$;
 
