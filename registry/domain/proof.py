@@ -44,17 +44,8 @@ _ED25519_NOTE = b"\x01"
 """Signature type of Ed25519 in a signed note (C2SP signed-note, "Signature types")."""
 
 _TOP = frozenset({"schema", "environment", "number", "retirement", "statement", "log"})
-_LOG = frozenset(
-    {
-        "leaf",
-        "leaf_index",
-        "tree_size",
-        "inclusion_proof",
-        "checkpoint",
-        "public_key",
-        "fingerprint",
-    }
-)
+_PLACE = frozenset({"leaf_index", "tree_size", "inclusion_proof", "checkpoint"})
+_LOG = _PLACE | {"leaf", "public_key", "fingerprint"}
 
 
 class Malformed(ValueError):
@@ -350,14 +341,12 @@ def _check_shape(document: Mapping[str, Any], problems: list[Problem]) -> bool:
     _check_keys(log, _LOG, "log.", problems)
     leaf = log.get("leaf")
     if not isinstance(leaf, dict) or not isinstance(leaf.get("content"), dict):
-        problems.append(
-            Problem("malformed", "log.leaf", "The recorded event, `log.leaf`, is missing.")
-        )
+        message = "The recorded event, `log.leaf`, is missing."
+        problems.append(Problem("malformed", "log.leaf", message))
         return False
     if leaf.get("environment") not in ENVIRONMENTS:
-        problems.append(
-            Problem("malformed", "log.leaf.environment", "The leaf names no environment.")
-        )
+        message = "The leaf names no environment."
+        problems.append(Problem("malformed", "log.leaf.environment", message))
     problems.extend(
         Problem("malformed", f"log.{name}", f"log.{name} is not an integer.")
         for name in ("leaf_index", "tree_size")
@@ -365,15 +354,13 @@ def _check_shape(document: Mapping[str, Any], problems: list[Problem]) -> bool:
     )
     path = log.get("inclusion_proof")
     if not isinstance(path, list) or not all(isinstance(step, str) for step in path):
-        problems.append(
-            Problem("malformed", "log.inclusion_proof", "The inclusion proof is not a list.")
-        )
+        message = "The inclusion proof is not a list."
+        problems.append(Problem("malformed", "log.inclusion_proof", message))
     try:
         canonical_json(dict(document))
     except Malformed as fault:
         problems.append(Problem("malformed", "", f"{fault}."))
-    unreadable = [problem for problem in problems[before:] if problem.code == "malformed"]
-    return not unreadable
+    return not any(problem.code == "malformed" for problem in problems[before:])
 
 
 def _check_keys(
@@ -472,9 +459,8 @@ def _check_inclusion(
             path=path,
         )
     except Malformed as fault:
-        problems.append(
-            Problem("inclusion", "log.inclusion_proof", f"The inclusion proof: {fault}.")
-        )
+        message = f"The inclusion proof: {fault}."
+        problems.append(Problem("inclusion", "log.inclusion_proof", message))
         return
     if root != checkpoint.root:
         message = (
