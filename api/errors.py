@@ -22,6 +22,7 @@ from starlette.status import HTTP_401_UNAUTHORIZED
 from api import faults
 from geo.errors import BadInput
 from registry import errors as refusals
+from registry.db import constraint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +97,7 @@ TABLE: Mapping[type[Exception], Meaning] = {
     refusals.InReview: Meaning(409, "in-review", "In another verifier's review"),
     refusals.NoOpenReview: Meaning(409, "no-open-review", "Take the report first"),
     refusals.EvidenceChanged: Meaning(409, "evidence-changed", "Other evidence"),
+    refusals.ReportAltered: Meaning(409, "report-altered", "Not as it was filed"),
     refusals.CannotApprove: Meaning(409, "cannot-approve", "Cannot be approved"),
     refusals.InsufficientBalance: Meaning(409, "insufficient-balance", "Not enough credits"),
     refusals.SerialsNotHeld: Meaning(409, "serials-not-held", "Serials not held"),
@@ -145,6 +147,17 @@ class Problem:
         if self.extra:
             body["fields"] = dict(self.extra)
         return body
+
+
+GUARDS = {
+    "account_open": Problem(
+        TABLE[refusals.AccountFrozen], "An account is frozen; nothing moves from it or to it."
+    ),
+    "ck_balance_not_overdrawn": Problem(
+        TABLE[refusals.InsufficientBalance], "An account holds less than what was asked for."
+    ),
+}
+"""Guards of the database that a change between a service's look and its booking may meet."""
 
 
 def problem_of(fault: Exception) -> Problem:
@@ -237,6 +250,9 @@ def _database_problem(fault: DBAPIError) -> Problem:
         return Problem(BUSY, "Two commands met. Send it again with the same Command-Id.")
     if isinstance(cause, postgres.UniqueViolation | postgres.ExclusionViolation):
         return Problem(CONFLICT, "Another command came first. Read the state and try again.")
+    kept = GUARDS.get(constraint_of(fault) or "")
+    if kept is not None:
+        return kept
     if isinstance(cause, postgres.DataError):
         return Problem(MALFORMED, "A value has a form that cannot be stored.")
     if isinstance(fault, OperationalError):

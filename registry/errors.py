@@ -197,6 +197,10 @@ class EvidenceChanged(RegistryError):
     """
 
 
+class ReportAltered(RegistryError):
+    """Report {report_id} no longer stands on what was filed: {reasons}"""
+
+
 class CannotApprove(RegistryError):
     """Report {report_id} cannot be approved: {reasons}"""
 

@@ -9,6 +9,7 @@ from api.paging import LIMIT_DEFAULT, After, Limit, first_rows, key_of
 from api.schemas.credits import Batch
 from api.schemas.monitoring import Report, ReportsAnswer
 from api.schemas.verification import DecidedAnswer, DecisionBody, TakenAnswer
+from registry.adapters.evidence_store import EvidenceStore
 from registry.domain.roles import Action
 from registry.queries import credits as credit_rows
 from registry.queries import monitoring as rows
@@ -84,6 +85,7 @@ def decide_report(
         command_id=command_id,
         report_id=report_id,
         decision=decision_of(body),
+        evidence=EvidenceStore(settings.evidence_dir),
     )
     minted = credit_rows.batches_by_id(session, batch_ids=[one.id for one in decided.batches])
     return DecidedAnswer(

@@ -132,6 +132,30 @@ class EvidenceStore:
             raise EvidenceMissing(sha256=f"{name} in {uri}")
         return found
 
+    def faults(self, uri: str) -> list[str]:
+        """Say what is missing or altered in a stored directory, a sentence a file; reads it all."""
+        try:
+            listed = self.listing(uri)
+        except (EvidenceMissing, EvidenceAltered) as fault:
+            return [f"The listing: {fault}"]
+        return [said for file in listed.values() if (said := self._fault(file)) is not None]
+
+    def _fault(self, file: StoredFile) -> str | None:
+        try:
+            with self.open(file.sha256):
+                return None
+        except (EvidenceMissing, EvidenceAltered) as fault:
+            return f"{file.name}: {fault}"
+
+    def content(self, uri: str, name: str) -> bytes:
+        """Give one file of a stored directory, checked.
+
+        Raises
+        ------
+        EvidenceMissing, EvidenceAltered
+        """
+        return self.read(self.member(uri, name).sha256)
+
     def read(self, sha256: str) -> bytes:
         """Give a file's bytes, checked.
 

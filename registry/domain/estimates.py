@@ -1,4 +1,4 @@
-"""Reading the estimate that a worker files: where its values stand, and whether it fits.
+"""Reading the estimate that a worker files: where its values stand, whether it fits, its hash.
 
 Plain Python, imports errors only. The document is `amanar.estimate/1`; the registry believes none
 of it: what it was asked for is compared, the rest is a verifier's to judge.
@@ -6,6 +6,8 @@ of it: what it was asked for is compared, the rest is a verifier's to judge.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,29 @@ def require_match(estimate: Mapping[str, Any], asked: Asked) -> None:
         number = isinstance(given, int | float) and not isinstance(given, bool)
         if not number or not abs(given - expected_number) <= tolerance:
             raise ReportMismatch(field=path, given=given, expected=expected_number)
+
+
+def estimate_sha256(estimate: Mapping[str, Any]) -> str:
+    """Hash a whole document by what it says: the same from its file and from the database.
+
+    Keys are sorted, and a number is written by its value: a database gives 100 for 1e2 and 0.0
+    for -0.0, which is no other document.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    text = json.dumps(_by_value(estimate), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _by_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _by_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_by_value(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def value_at(document: Mapping[str, Any], path: str) -> Any:

@@ -6,14 +6,22 @@ books what `domain.credits` planned.
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from registry.domain.credits import NOTHING, SerialRange, plan_batches, round_issuance
+from registry.domain.credits import (
+    NOTHING,
+    SerialRange,
+    plan_batches,
+    round_issuance,
+)
+from registry.domain.quantities import exact_tonnes
 from registry.domain.roles import Action
-from registry.errors import CannotApprove, NotFound
+from registry.errors import AccountFrozen, CannotApprove, NotFound
 from registry.services import accounts, audit, booking, ledger
 from registry.services.periods import first_day, last_day
 from registry.tables.base import now
@@ -33,6 +41,10 @@ if TYPE_CHECKING:
     from registry.tables.monitoring import MonitoringReport
 
 
+PRECISION = Fraction(2, 10**8)
+"""Relative; three figures of 9 significant digits, half a unit of the last one off each."""
+
+
 def mint_batches(session: Session, *, actor: Actor, report: MonitoringReport) -> list[Batch]:
     """Mint what an approved report earned: one batch a vintage, the buffer part to its pool.
 
@@ -45,7 +57,10 @@ def mint_batches(session: Session, *, actor: Actor, report: MonitoringReport) ->
     Raises
     ------
     CannotApprove
-        If the report's kind cannot be minted here, or nothing is left after rounding.
+        If the report's kind cannot be minted here, nothing is left after rounding, or more is left
+        than the estimate calls creditable.
+    AccountFrozen
+        If the developer's holding is.
     NotAllowed
     """
     actor.require(Action.MINT)
@@ -58,6 +73,9 @@ def mint_batches(session: Session, *, actor: Actor, report: MonitoringReport) ->
     if before:
         return before
     _require_mintable(report)
+    excess = excess_of(report.estimate)
+    if excess is not None:
+        raise CannotApprove(report_id=report.id, reasons=excess)
     plans = plans_of(report)
     if not plans:
         raise CannotApprove(
@@ -89,6 +107,27 @@ def issuance_of(estimate: Mapping[str, Any]) -> Issuance:
         previous_t=removals.get("previous") or 0,
         buffer_t=removals["buffer"],
     )
+
+
+def excess_of(estimate: Mapping[str, Any]) -> str | None:
+    """Say in a sentence why the rounded issuance goes beyond what the estimate calls creditable.
+
+    Its figures are written with 9 significant digits each, so the differences of the largest may
+    be off by a few units of the last one; that much is no contradiction.
+    """
+    issuance = issuance_of(estimate)
+    if issuance == NOTHING:
+        return None
+    removals = estimate["removals_tco2e"]
+    creditable = removals.get("creditable")
+    if creditable is None or creditable <= 0:
+        return f"Nothing is creditable: the estimate says {creditable}."
+    largest = max(abs(removals.get(name) or 0) for name in ("net", "previous", "buffer"))
+    slack = exact_tonnes(largest) * PRECISION
+    credited, most = issuance.verified - issuance.buffer, exact_tonnes(creditable) + slack
+    if credited > math.floor(most * 1000):
+        return f"{credited} kg would be credited, but the estimate says {creditable} tCO2e."
+    return None
 
 
 def plans_of(report: MonitoringReport) -> tuple[BatchPlan, ...]:
@@ -147,6 +186,8 @@ def _book(
 ) -> None:
     """Lay the first blocks, post from the issuance pool, record what was minted."""
     holding = accounts.account_of(session, organisation_id=project.organisation_id, kind="holding")
+    if holding.state == "frozen":
+        raise AccountFrozen(kind=f"project {project.code}'s holding")
     buffer, source = accounts.pool(session, "buffer"), accounts.pool(session, "issuance")
     made = booking.open_transfer(session, code="mint", actor=actor)
     entries: list[Entry] = []

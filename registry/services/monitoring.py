@@ -107,6 +107,7 @@ def request_monitoring(
 
     def do() -> commands.Result:
         area = _active_area(session, request.area_id)
+        _require_no_secret(request.catalog)
         project = own_project(
             session, actor=actor, project_id=area.project_id, action=Action.REQUEST_MONITORING
         )
@@ -407,6 +408,16 @@ def _require_past(end: date) -> None:
     if end > today:
         problem = f"{end} is after today, {today} (UTC)"
         raise InvalidValue(what="end", problem=problem, fix="Ask once the period is over.")
+
+
+def _require_no_secret(catalog: str) -> None:
+    """Refuse a password in an address that everybody may read."""
+    if "@" in catalog.partition("://")[2].partition("/")[0]:
+        raise InvalidValue(
+            what="catalog",
+            problem="its address holds a user name or password, and requests are published",
+            fix="Give the address without what stands before the @.",
+        )
 
 
 def _require_land_since(session: Session, *, area: Area, before: Verified) -> None:

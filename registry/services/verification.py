@@ -8,6 +8,7 @@ Order: values, the queue, taking a review, deciding, what stands in the way of a
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,16 +19,20 @@ from sqlmodel import col
 
 from registry.domain import states
 from registry.domain.credits import NOTHING
+from registry.domain.estimates import estimate_sha256
 from registry.domain.quantities import tonnes_text
 from registry.domain.roles import Action
 from registry.errors import (
     CannotApprove,
+    EvidenceAltered,
     EvidenceChanged,
+    EvidenceMissing,
     InReview,
     InvalidValue,
     NoOpenReview,
     NotFound,
     OwnReport,
+    ReportAltered,
     WrongState,
 )
 from registry.services import audit, commands, issuance, monitoring, notifications
@@ -41,10 +46,14 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from registry.domain.roles import Actor
+    from registry.ports import Evidence
     from registry.tables.credits import Batch
 
 LEASE = timedelta(days=3)
 """How long a taken review is the verifier's own; our choice: a working review, not a weekend."""
+
+ESTIMATE_FILE = "estimate.json"
+"""The estimate's name in its evidence."""
 
 Verdict = Literal["approve", "refuse", "opinion"]
 STATE_OF: dict[str, str] = {"approve": "approved", "refuse": "refused", "opinion": "opinion_given"}
@@ -226,7 +235,13 @@ def _start_review(
 
 
 def decide(
-    session: Session, *, actor: Actor, command_id: UUID, report_id: UUID, decision: Decision
+    session: Session,
+    *,
+    actor: Actor,
+    command_id: UUID,
+    report_id: UUID,
+    decision: Decision,
+    evidence: Evidence,
 ) -> Decided:
     """Decide on a report that the actor has taken; approval mints in this same transaction.
 
@@ -236,8 +251,16 @@ def decide(
     transfer and postings; audit events; a message to the project's organisation. Safe to repeat
     with the same id: fifty repeats make one issuance.
 
+    Parameters
+    ----------
+    evidence
+        Where the report's evidence lies. Before an approval or an opinion all of it is read and
+        compared with what was filed; a damaged report can still be refused.
+
     Raises
     ------
+    ReportAltered
+        If a file of the evidence is missing or altered, or the estimate is not the filed one.
     CannotApprove
         If the result is indicative, a problem is blocking, or nothing is creditable.
     EvidenceChanged
@@ -252,10 +275,7 @@ def decide(
         report = _locked_report(session, report_id)
         _require_stranger(session, actor=actor, report=report)
         review = _review_to_decide(session, actor=actor, report=report)
-        if decision.evidence_digest != report.digest:
-            raise EvidenceChanged(
-                shown=decision.evidence_digest, report_id=report_id, actual=report.digest
-            )
+        _require_as_filed(report, decision=decision, evidence=evidence)
         _require_verdict_fits(session, report=report, decision=decision)
         _close(session, report=report, review=review, decision=decision)
         batches: list[Batch] = []
@@ -328,6 +348,28 @@ def _require_verdict_fits(
         obstacles = obstacles_to_approval(session, report=report)
         if obstacles:
             raise CannotApprove(report_id=report.id, reasons=" ".join(obstacles))
+
+
+def _require_as_filed(report: MonitoringReport, *, decision: Decision, evidence: Evidence) -> None:
+    """Compare the report and its evidence with what was filed; every fault is named."""
+    if decision.evidence_digest != report.digest:
+        raise EvidenceChanged(
+            shown=decision.evidence_digest, report_id=report.id, actual=report.digest
+        )
+    if decision.verdict == "refuse":
+        return
+    faults = evidence.faults(report.evidence_uri)
+    if estimate_sha256(report.estimate) != report.estimate_sha256:
+        faults.append("The estimate in the database is not the one that was filed.")
+    if not faults:
+        try:
+            stored = json.loads(evidence.content(report.evidence_uri, ESTIMATE_FILE))
+            if estimate_sha256(stored) != report.estimate_sha256:
+                faults.append(f"{ESTIMATE_FILE} of the evidence is not the report's estimate.")
+        except (EvidenceMissing, EvidenceAltered, ValueError) as fault:
+            faults.append(f"{ESTIMATE_FILE}: {fault}")
+    if faults:
+        raise ReportAltered(report_id=report.id, reasons=" ".join(faults))
 
 
 def _close(
@@ -404,6 +446,8 @@ def obstacles_to_approval(session: Session, *, report: MonitoringReport) -> list
         found.append("Nothing is creditable: the stocks are unknown.")
     elif creditable <= 0 or issuance.issuance_of(report.estimate) == NOTHING:
         found.append(f"Nothing is creditable: {creditable} tCO2e before rounding to kilograms.")
+    elif (excess := issuance.excess_of(report.estimate)) is not None:
+        found.append(excess)
     return found
 
 

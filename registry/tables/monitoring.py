@@ -103,6 +103,7 @@ class MonitoringReport(SQLModel, table=True):
         check("indicative", "kind <> 'indicative' OR state <> 'approved'"),
         check("opinion", "kind = 'indicative' OR state <> 'opinion_given'"),
         check("digest", "digest <> ''"),
+        check("estimate_sha256", "estimate_sha256 ~ '^[0-9a-f]{64}$'"),
         Index("ix_monitoring_report_queue", "state", "id"),
         Index("ix_monitoring_report_project", "project_id", "id"),
     )
@@ -121,6 +122,8 @@ class MonitoringReport(SQLModel, table=True):
     methodology: str
     estimate: Any = json_column()
     """The whole document, schema `amanar.estimate/1`."""
+    estimate_sha256: str
+    """Of the document as it was filed (`domain.estimates.estimate_sha256`); in the log too."""
     evidence_uri: str
     """Bundle in the evidence store, `sha256:<hex>` of its manifest."""
     submitted_by: str

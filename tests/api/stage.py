@@ -125,14 +125,15 @@ class Stage:
     ) -> MonitoringReport:
         """File a report for a request, as a worker does; it has to be the oldest one."""
         self.take_request(request)
-        uri = EvidenceStore(self.settings.evidence_dir).put_directory(self.bundle())
+        document = self.estimate(request, net=net, buffer=buffer) | fields
+        uri = EvidenceStore(self.settings.evidence_dir).put_directory(self.bundle(document))
         with session_scope(self.settings) as session:
             return monitoring.submit_report(
                 session,
                 actor=WORKER,
                 request_id=request.id,
                 worker="worker",
-                estimate=self.estimate(request, net=net, buffer=buffer) | fields,
+                estimate=document,
                 evidence_uri=uri,
             )
 
@@ -170,10 +171,11 @@ class Stage:
         with session_scope(self.settings) as session:
             return get_area(session, area_id=request.area_id).area_ha
 
-    def bundle(self) -> Path:
-        """Write a small evidence bundle: two pictures, a table, a document."""
+    def bundle(self, document: dict[str, Any]) -> Path:
+        """Write a small evidence bundle: the estimate, two pictures, a table, a document."""
         folder = self.settings.state_dir / f"bundle-{next(_number)}"
         (folder / "inputs").mkdir(parents=True)
+        (folder / "estimate.json").write_text(json.dumps(document))
         (folder / "map.png").write_bytes(png(90, 40))
         (folder / "timeseries.png").write_bytes(png(100, 40))
         (folder / "timeseries.csv").write_text("item_id,date,clear_share,ndvi_mean,ndvi_median\n")
@@ -200,6 +202,7 @@ class Stage:
                 decision=Decision(
                     verdict=verdict, reasons="Looked at it all.", evidence_digest=report.digest
                 ),
+                evidence=EvidenceStore(self.settings.evidence_dir),
             )
 
     # --- credits ---------------------------------------------------------------------------------

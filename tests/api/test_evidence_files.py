@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.api.stage import Stage
 
 TYPES = {
+    "estimate.json": ("application/json", "inline"),
     "map.png": ("image/png", "inline"),
     "timeseries.png": ("image/png", "inline"),
     "timeseries.csv": ("text/csv; charset=utf-8", "inline"),

@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from registry import invariants
+from registry.adapters.evidence_store import EvidenceStore
 from registry.db import session_scope
 from registry.domain.certificate import Use
 from registry.domain.credits import Wanted
@@ -20,7 +21,7 @@ from registry.services.market import Offer
 from registry.services.monitoring import NewRequest
 from registry.services.periods import t0_of
 from registry.services.verification import Decision
-from tests.world import square
+from tests.world import square, store_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,7 @@ class Books:
                 request_id=request.id,
                 worker="worker",
                 estimate=document,
-                evidence_uri=f"sha256:{'ab' * 32}",
+                evidence_uri=store_evidence(self.settings, document),
             )
 
     def take(self, report: MonitoringReport, *, verifier: Actor | None = None) -> None:
@@ -150,6 +151,7 @@ class Books:
                 decision=Decision(
                     verdict=verdict, reasons=reasons, evidence_digest=digest or report.digest
                 ),
+                evidence=EvidenceStore(self.settings.evidence_dir),
             )
 
     def mint(self, *, net: float = 12.5, buffer: float = 1.5, days: int = 365) -> list[Batch]:

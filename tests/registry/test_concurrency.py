@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session, col
 
 from registry import db
+from registry.adapters.evidence_store import EvidenceStore
 from registry.db import session_scope
 from registry.domain.credits import Wanted
 from registry.domain.ids import new_id
@@ -206,6 +207,7 @@ class TestApprovals:
                 command_id=command_id,
                 report_id=report.id,
                 decision=verification.Decision("approve", "All agree.", report.digest),
+                evidence=EvidenceStore(books.settings.evidence_dir),
             )
 
         results = all_at_once(engine, [approve] * 50)
@@ -228,6 +230,7 @@ class TestApprovals:
                 command_id=new_id(),
                 report_id=report.id,
                 decision=verification.Decision("approve", "All agree.", report.digest),
+                evidence=EvidenceStore(books.settings.evidence_dir),
             )
 
         results = all_at_once(engine, [approve] * 8)

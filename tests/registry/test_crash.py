@@ -23,6 +23,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from registry import db
+from registry.adapters.evidence_store import EvidenceStore
 from registry.cluster import cluster_status, start_cluster, throwaway_cluster
 from registry.db import session_scope
 from registry.domain.ids import new_id
@@ -52,6 +53,7 @@ def approve(
             command_id=command,
             report_id=report,
             decision=verification.Decision("approve", "All agree.", digest),
+            evidence=EvidenceStore(settings.evidence_dir),
         )
 
 
@@ -128,6 +130,7 @@ class Dying:
         """Approve in a process of its own, as a worker of the web server would."""
         said = (
             self.books.settings.url(),
+            self.books.settings.evidence_dir,
             self.books.verifier.person(),
             self.report.id,
             self.report.digest,
@@ -189,6 +192,7 @@ class TestKilled:
                 database_url=cluster.app_url,
                 database_owner_url=cluster.owner_url,
                 state_dir=tmp_path,
+                evidence_dir=tmp_path / "evidence",
             )
             dying = Dying(Books(World(settings)))
             with connected(cluster.owner_url) as owner, connected(cluster.admin_url) as admin:
@@ -218,9 +222,9 @@ def until_gone(admin: psycopg.Connection, backend: int) -> None:
 
 
 if __name__ == "__main__":
-    url, verifier, report, digest, command = sys.argv[1:]
+    url, evidence, verifier, report, digest, command = sys.argv[1:]
     approve(
-        Settings(database_url=url),
+        Settings(database_url=url, evidence_dir=Path(evidence)),
         verifier=UUID(verifier),
         report=UUID(report),
         digest=digest,

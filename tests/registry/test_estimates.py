@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry.domain.estimates import Asked, require_match, value_at
+from registry.domain.estimates import Asked, estimate_sha256, require_match, value_at
 from registry.errors import ReportMismatch
 
 ASKED = Asked(
@@ -65,3 +65,19 @@ def test_an_absent_value_is_named(path: str) -> None:
         return
     with pytest.raises(ReportMismatch, match="is absent"):
         value_at(document, path)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [({"b": 1.0, "a": -0.0}, {"a": 0, "b": 1}), ({"a": [1e22]}, {"a": [10**22]})],
+)
+def test_the_hash_does_not_see_how_a_database_spells_a_number(
+    written: dict[str, Any], read: dict[str, Any]
+) -> None:
+    assert estimate_sha256(written) == estimate_sha256(read)
+
+
+def test_the_hash_sees_every_digit_and_the_difference_of_one_and_true() -> None:
+    values: list[Any] = [1, True, "1", 1.5, 1.50000001, None, []]
+    hashes = {estimate_sha256({"a": value}) for value in values}
+    assert len(hashes) == 7

@@ -89,6 +89,12 @@ def test_not_even_the_owner_changes_history(owner_session: Session, table: str) 
         assert constraint_of(refused.value) == "frozen_history"
 
 
+@pytest.mark.parametrize("column", ["estimate", "estimate_sha256", "digest", "evidence_uri"])
+def test_not_even_the_owner_changes_what_was_filed(owner_session: Session, column: str) -> None:
+    with pytest.raises(IntegrityError, match="is history"):
+        run(owner_session, f"UPDATE monitoring_report SET {column} = DEFAULT")  # noqa: S608
+
+
 def test_truncating_what_history_refers_to_is_refused_too(owner_session: Session) -> None:
     with pytest.raises(IntegrityError, match="is history"):
         run(owner_session, "TRUNCATE account CASCADE")
@@ -119,6 +125,7 @@ def test_truncating_what_history_refers_to_is_refused_too(owner_session: Session
         "UPDATE credit_block SET kind = 'issuable'",
         "UPDATE monitoring_report SET kind = 'issuable'",
         "UPDATE monitoring_report SET estimate = '{}'",
+        "UPDATE monitoring_report SET estimate_sha256 = ''",
         "DELETE FROM claim",
         "DELETE FROM organisation",
     ],

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 
+from registry.adapters.evidence_store import EvidenceStore
 from registry.db import session_scope
+from registry.domain.estimates import estimate_sha256
 from registry.domain.ids import new_id
 from registry.domain.roles import Role, system_actor
 from registry.errors import (
@@ -21,6 +25,7 @@ from registry.errors import (
     NoOpenReview,
     NotAllowed,
     OwnReport,
+    ReportAltered,
     WrongState,
 )
 from registry.services import audit, verification
@@ -30,7 +35,10 @@ from registry.tables.credits import Batch
 from registry.tables.monitoring import MonitoringReport, Review, VerifiedPeriod
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
     from registry.domain.roles import Actor
+    from tests.conftest import Database
     from tests.registry.books import Books
 
 BLOCKING = {
@@ -208,6 +216,7 @@ class TestApprove:
                     command_id=new_id(),
                     report_id=report.id,
                     decision=verification.Decision("approve", "yes", report.digest),
+                    evidence=EvidenceStore(books.settings.evidence_dir),
                 )
 
     def test_approval_by_hand_in_sql_is_refused(self, books: Books) -> None:
@@ -215,6 +224,98 @@ class TestApprove:
         with pytest.raises(DBAPIError, match="without a review that says so"):
             _approve_by_hand(books, report)
         assert state_of(books, report) == "queued"
+
+
+def change_behind_everyone(database: Database, statement: LiteralString, *values: object) -> None:
+    """Change the database as a thief of the superuser's password would: no trigger runs."""
+    address = database.admin_url.replace("postgresql+psycopg://", "postgresql://", 1)
+    with psycopg.connect(address) as admin:
+        admin.execute("SET session_replication_role = replica")
+        admin.execute(statement, values)
+
+
+class TestAsFiled:
+    """An approval stands on the files and the estimate that were filed, not on their names."""
+
+    def refused(self, books: Books, report: MonitoringReport, said: str) -> None:
+        with pytest.raises(ReportAltered, match=said):
+            books.decide(report)
+        assert count_of(books, Batch) == 0
+        assert state_of(books, report) == "in_review"
+
+    def test_estimates_hash_is_in_the_log(self, books: Books) -> None:
+        report = books.report()
+        assert report.estimate_sha256 == estimate_sha256(report.estimate)
+        with session_scope(books.settings) as session:
+            events = session.scalars(
+                select(AuditEvent).where(
+                    col(AuditEvent.subject) == f"monitoring_request:{report.request_id}"
+                )
+            ).all()
+        said = [event.content.get("estimate_sha256") for event in events]
+        assert report.estimate_sha256 in said
+
+    @pytest.mark.parametrize("name", ["estimate.json", "timeseries.csv"])
+    def test_overwritten_file_is_named(self, books: Books, name: str) -> None:
+        report = books.report()
+        books.take(report)
+        store = EvidenceStore(books.settings.evidence_dir)
+        path = store.path(store.member(report.evidence_uri, name).sha256)
+        path.chmod(0o644)
+        path.write_text("overwritten")
+        self.refused(books, report, f"{name}: The stored file .* was altered on disk")
+        assert books.decide(report, "refuse").report.state == "refused"
+
+    def test_lost_file_is_named(self, books: Books) -> None:
+        report = books.report()
+        books.take(report)
+        store = EvidenceStore(books.settings.evidence_dir)
+        store.path(store.member(report.evidence_uri, "timeseries.csv").sha256).unlink()
+        self.refused(books, report, "timeseries.csv: The evidence store holds no file")
+
+    def test_lost_listing_is_said(self, books: Books) -> None:
+        report = books.report()
+        books.take(report)
+        store = EvidenceStore(books.settings.evidence_dir)
+        store.path(report.evidence_uri.removeprefix("sha256:")).unlink()
+        self.refused(books, report, "The listing: The evidence store holds no file")
+
+    def test_estimate_changed_in_the_database_is_refused(
+        self, books: Books, database: Database
+    ) -> None:
+        report = books.report()
+        books.take(report)
+        change_behind_everyone(
+            database,
+            "UPDATE monitoring_report SET estimate ="
+            " jsonb_set(estimate, '{removals_tco2e,net}', '9999')",
+        )
+        self.refused(books, report, "estimate in the database is not the one that was filed")
+
+    def test_estimate_changed_with_its_hash_is_refused_by_the_evidence(
+        self, books: Books, database: Database
+    ) -> None:
+        report = books.report()
+        books.take(report)
+        changed = report.estimate | {"note": "more"}
+        change_behind_everyone(
+            database,
+            "UPDATE monitoring_report SET estimate = %s, estimate_sha256 = %s",
+            Jsonb(changed),
+            estimate_sha256(changed),
+        )
+        self.refused(books, report, "estimate.json of the evidence is not the report's estimate")
+
+    @pytest.mark.parametrize("creditable", [10.999, 1.0])
+    def test_more_than_the_estimate_calls_creditable_is_not_credited(
+        self, books: Books, creditable: float
+    ) -> None:
+        removals = {"net": 12.5, "previous": 0, "buffer": 1.5, "creditable": creditable}
+        report = books.report(fields={"removals_tco2e": removals})
+        books.take(report)
+        with pytest.raises(CannotApprove, match="11000 kg would be credited"):
+            books.decide(report)
+        assert count_of(books, Batch) == 0
 
 
 class TestRefuse:

@@ -17,6 +17,7 @@ from api.console.visits import Person, Posted, SignedIn, command_id_of, text_of,
 from api.paging import After, first_rows, key_of
 from api.routes.verification import decision_of
 from api.schemas.verification import DecisionBody
+from registry.adapters.evidence_store import EvidenceStore
 from registry.domain.roles import Action
 from registry.queries import monitoring as rows
 from registry.queries.projects import both_days
@@ -111,6 +112,7 @@ def decide(report_id: UUID, found: Person, data: Posted) -> Response:
                 command_id=command_id_of(data),
                 report_id=report_id,
                 decision=decision_of(body),
+                evidence=EvidenceStore(found.settings.evidence_dir),
             )
     except Refused as refused:
         fault = refused.fault

@@ -12,6 +12,10 @@ BEGIN
             FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
     END LOOP;
 
+    -- What was filed stays as it was filed; the state beside it goes on.
+    CREATE TRIGGER frozen BEFORE UPDATE OF estimate, estimate_sha256, digest, evidence_uri
+        ON monitoring_report FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
     -- A change needs an audit event in its transaction; looked at when it commits.
     FOREACH name IN ARRAY ARRAY[
         'organisation', 'app_user', 'api_key', 'account', 'project', 'area', 'monitoring_report',

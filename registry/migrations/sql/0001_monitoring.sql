@@ -63,6 +63,7 @@ CREATE TABLE monitoring_report (
     digest varchar NOT NULL,
     methodology varchar NOT NULL,
     estimate JSONB NOT NULL,
+    estimate_sha256 varchar NOT NULL,
     evidence_uri varchar NOT NULL,
     submitted_by varchar NOT NULL,
     state varchar NOT NULL,
@@ -85,6 +86,7 @@ CREATE TABLE monitoring_report (
     CONSTRAINT ck_monitoring_report_indicative CHECK (kind <> 'indicative' OR state <> 'approved'),
     CONSTRAINT ck_monitoring_report_opinion CHECK (kind = 'indicative' OR state <> 'opinion_given'),
     CONSTRAINT ck_monitoring_report_digest CHECK (digest <> ''),
+    CONSTRAINT ck_monitoring_report_estimate_sha256 CHECK (estimate_sha256 ~ '^[0-9a-f]{64}$'),
     CONSTRAINT fk_monitoring_report_environment
         FOREIGN KEY (environment) REFERENCES environment (kind)
 );
