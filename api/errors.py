@@ -109,6 +109,7 @@ TABLE: Mapping[type[Exception], Meaning] = {
     refusals.ListingTooSmall: Meaning(409, "listing-too-small", "Not enough left"),
     refusals.NotSealedYet: Meaning(409, "not-sealed-yet", "Not sealed yet"),
     refusals.LogInconsistent: OURS,
+    refusals.SecretUnsafe: OURS,
     refusals.SigningKeyUnsafe: OURS,
 }
 """Every class that a route may meet, by name; a class that is missing here is a fault of ours."""

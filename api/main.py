@@ -22,6 +22,7 @@ from api.guard import HEADERS, Guard
 from api.security import Seals
 from geo.errors import GeoError
 from registry.errors import RegistryError
+from registry.private_files import secret_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.openapi = describe(app)  # type: ignore[method-assign]
     app.state.settings = settings
-    app.state.seals = Seals(settings.secret_key.get_secret_value())
+    app.state.seals = Seals(secret_of(settings))
     for feature in routes.ALL:
         app.include_router(feature)
     app.include_router(static_router)

@@ -20,6 +20,7 @@ from registry.db import session_scope
 from registry.domain import proof
 from registry.domain.roles import Role, system_actor
 from registry.errors import RegistryError
+from registry.private_files import secret_of
 from registry.services import accounts
 from registry.settings import ROOT
 
@@ -133,7 +134,7 @@ def email_of(role: Role) -> str:
 
 def password_of(settings: Settings, role: Role) -> str:
     """Give the password of the demo's person: made from this registry's own secret."""
-    secret = settings.secret_key.get_secret_value().encode()
+    secret = secret_of(settings).encode()
     return hmac.new(secret, email_of(role).encode(), hashlib.sha256).hexdigest()[:20]
 
 

@@ -254,5 +254,9 @@ class LogInconsistent(RegistryError):
     """The log does not continue checkpoint {tree_size}: {problem} Nothing was signed."""
 
 
+class SecretUnsafe(RegistryError):
+    """The secret {path} {problem}. {fix}"""
+
+
 class SigningKeyUnsafe(RegistryError):
     """The signing key {path} {problem}. {fix}"""

@@ -16,7 +16,6 @@ from registry.errors import SettingMissing
 ROOT = Path(__file__).resolve().parents[1]
 """The clone: one private cluster a clone, wherever a command is started."""
 
-DEVELOPMENT_SECRET = "development only, refused in production"  # noqa: S105 - says what it is
 DEVELOPMENT_ORIGIN = "amanar-sandbox/localhost"
 DRIVER = "postgresql+psycopg"
 
@@ -44,8 +43,9 @@ class Settings(BaseSettings):
     """Private cluster, keys, logs of a development machine."""
     evidence_dir: Path = ROOT / ".amanar" / "evidence"
     """Content-addressed files: evidence bundles, plots, boundaries."""
-    secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
-    """Signs sessions and bearer tokens (HS256); at least 32 bytes."""
+    secret_key: SecretStr | None = None
+    """Signs sessions and bearer tokens (HS256); at least 32 bytes; none means a random one made in
+    `state_dir` (`private_files.secret_of`)."""
     token_minutes: int = Field(default=30, ge=1, le=24 * 60)
     """Life of a bearer token."""
     log_origin: str = DEVELOPMENT_ORIGIN
@@ -67,15 +67,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_defaults_in_production(self) -> Self:
-        if len(self.secret_key.get_secret_value().encode()) < 32:  # noqa: PLR2004 - RFC 7518, 3.2
+        given = self.secret_key
+        if given is not None and len(given.get_secret_value().encode()) < 32:  # noqa: PLR2004 - RFC 7518, 3.2
             message = "AMANAR_SECRET_KEY must have at least 32 bytes"
             raise ValueError(message)
         if self.environment == "sandbox":
             return self
-        needed = ("database_url", "database_owner_url", "signing_key_file")
+        needed = ("database_url", "database_owner_url", "secret_key", "signing_key_file")
         left = [name for name in needed if getattr(self, name) is None]
-        if self.secret_key.get_secret_value() == DEVELOPMENT_SECRET:
-            left.append("secret_key")
         if self.log_origin == DEVELOPMENT_ORIGIN:
             left.append("log_origin")
         if left:

@@ -1,4 +1,4 @@
-"""The key that signs the log's checkpoints; imports settings and errors.
+"""The key that signs the log's checkpoints; imports private_files and errors.
 
 An Ed25519 private key in a file that only its owner can read. A sandbox and a production registry
 have files of different names, and production must name its file in the settings.
@@ -8,8 +8,6 @@ Order: the key, its public side, making one.
 
 from __future__ import annotations
 
-import os
-import secrets
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,14 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from registry.domain.proof import fingerprint_of
 from registry.errors import SigningKeyUnsafe
+from registry.private_files import OTHERS, make_once
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.settings import Settings
-
-OTHERS = 0o077
-"""Permission bits of group and others; none may be set on a private key."""
 
 
 def signing_key(settings: Settings) -> Ed25519PrivateKey:
@@ -95,21 +91,7 @@ def fingerprint(settings: Settings) -> str:
 
 
 def _make(path: Path) -> None:
-    """Write a new key under a name of its own and link it into place: the first one wins."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
+    make_once(path, pem)

@@ -23,6 +23,7 @@ from sqlmodel import col
 from registry.db import translating
 from registry.domain.roles import Action, Actor, Role
 from registry.errors import AlreadyExists, InvalidValue, KeyRefused, NotFound, SignInRefused
+from registry.private_files import secret_of
 from registry.services import audit, commands
 from registry.tables.accounts import Account, ApiKey, AppUser, Organisation
 from registry.tables.base import now
@@ -303,7 +304,7 @@ def issue_token(actor: Actor, *, settings: Settings) -> tuple[str, datetime]:
         "iat": now(),
         "exp": ends_at,
     }
-    secret = settings.secret_key.get_secret_value()
+    secret = secret_of(settings)
     return jwt.encode(claims, secret, algorithm=TOKEN_ALGORITHM), ends_at
 
 
@@ -330,7 +331,7 @@ def authenticate_token(session: Session, *, token: str, settings: Settings) -> A
     try:
         claims = jwt.decode(
             token,
-            settings.secret_key.get_secret_value(),
+            secret_of(settings),
             algorithms=[TOKEN_ALGORITHM],
             audience=TOKEN_AUDIENCE,
             issuer=settings.log_origin,

@@ -20,6 +20,7 @@ from registry.errors import (
     NotFound,
     SignInRefused,
 )
+from registry.private_files import secret_of
 from registry.services import accounts, notifications
 from registry.tables.accounts import Account, ApiKey, AppUser, Command, Notification
 from registry.tables.audit import AuditEvent
@@ -188,7 +189,7 @@ def forged(settings: Settings, person: Actor, **claims: object) -> str:
         "iss": settings.log_origin,
         "exp": now() + timedelta(minutes=1),
     }
-    secret = settings.secret_key.get_secret_value()
+    secret = secret_of(settings)
     return jwt.encode(chosen | claims, secret, algorithm="HS256")
 
 

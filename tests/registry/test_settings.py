@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from registry.errors import SettingMissing
+from registry.errors import SecretUnsafe, SettingMissing
+from registry.private_files import secret_of
 from registry.settings import Settings
 
 PRODUCTION: dict[str, Any] = {
@@ -67,3 +71,48 @@ def test_what_is_missing_is_named() -> None:
 
 def test_the_secret_is_not_printed() -> None:
     assert PRODUCTION["secret_key"] not in repr(Settings(**PRODUCTION))
+
+
+# --- the secret of a sandbox --------------------------------------------------------------------
+
+
+def test_a_given_secret_is_the_one_that_signs(tmp_path: Path) -> None:
+    given = Settings(secret_key=PRODUCTION["secret_key"], state_dir=tmp_path)
+    assert secret_of(given) == PRODUCTION["secret_key"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_sandbox_has_a_secret_of_its_own_and_keeps_it(tmp_path: Path) -> None:
+    one, other = (Settings(state_dir=tmp_path / name) for name in ("one", "other"))
+    assert secret_of(one) == secret_of(Settings(state_dir=tmp_path / "one"))
+    assert secret_of(one) != secret_of(other)
+    assert len(secret_of(one)) == 64
+    (file,) = (tmp_path / "one").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_processes_that_begin_together_agree_on_the_secret(tmp_path: Path) -> None:
+    program = (
+        "from registry.settings import Settings; from registry.private_files import secret_of;"
+        "print(secret_of(Settings()))"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=os.environ | {"AMANAR_STATE_DIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    said = {process.communicate()[0].strip() for process in running}
+    assert said == {secret_of(Settings(state_dir=tmp_path))}
+
+
+@pytest.mark.parametrize(("mode", "text"), [(0o644, "x" * 64), (0o600, "")])
+def test_a_secret_that_is_none_is_refused(tmp_path: Path, mode: int, text: str) -> None:
+    file = tmp_path / "session-secret"
+    file.write_text(text)
+    file.chmod(mode)
+    with pytest.raises(SecretUnsafe, match="Remove it"):
+        secret_of(Settings(state_dir=tmp_path))
