@@ -174,7 +174,7 @@ def problem_of(fault: Exception) -> Problem:
         if kind in TABLE:
             return Problem(TABLE[kind], str(fault), extra=_plain(getattr(fault, "fields", {})))
     if isinstance(fault, DBAPIError):
-        return _database_problem(fault)
+        return GUARDS.get(constraint_of(fault) or "") or _database_problem(fault)
     return Problem(OURS, "Something failed on our side. Nothing was changed.")
 
 
@@ -251,9 +251,6 @@ def _database_problem(fault: DBAPIError) -> Problem:
         return Problem(BUSY, "Two commands met. Send it again with the same Command-Id.")
     if isinstance(cause, postgres.UniqueViolation | postgres.ExclusionViolation):
         return Problem(CONFLICT, "Another command came first. Read the state and try again.")
-    kept = GUARDS.get(constraint_of(fault) or "")
-    if kept is not None:
-        return kept
     if isinstance(cause, postgres.DataError):
         return Problem(MALFORMED, "A value has a form that cannot be stored.")
     if isinstance(fault, OperationalError):

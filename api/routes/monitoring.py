@@ -131,13 +131,18 @@ def request_of(body: RequestBody, environment: str) -> monitoring.NewRequest:
     Raises
     ------
     InvalidValue
-        If a production registry is to read a catalogue from a disk.
+        If a production registry is to read a catalogue from a disk, or a sensor card is named by
+        its path: over the network only the cards of this house are read.
     BadInput
         If the project file has faults: all of them in one sentence.
     """
     if environment == "production" and not body.catalog.lower().startswith(WEB):
         raise InvalidValue(
             what="catalog", problem=f"{body.catalog} is no URL", fix="Give a STAC API or catalogue"
+        )
+    if {"/", "\\"} & set(body.sensor) or body.sensor.lower().endswith(".json"):
+        raise InvalidValue(
+            what="sensor", problem=f"{body.sensor} is a path", fix="Give a card's id, or auto."
         )
     intake.check_parameters(body.parameters)
     return monitoring.NewRequest(**body.model_dump())

@@ -19,6 +19,7 @@ from registry.domain.credits import Wanted
 from registry.domain.quantities import MAX_KG, MINOR_DIGITS, SANDBOX_CURRENCY, price_for
 from registry.domain.roles import Action
 from registry.errors import (
+    AccountFrozen,
     InvalidValue,
     ListingClosed,
     ListingTooSmall,
@@ -293,6 +294,8 @@ def _settle(
     amount_minor = price_for(quantity_kg, listing.price_minor_per_t)
     cash = ledger.own_account(session, actor=actor, kind="cash")
     proceeds = accounts.account_of(session, organisation_id=_owner(seller), kind="cash")
+    if proceeds.state == "frozen":
+        raise AccountFrozen(kind="seller's cash")
     payments.lock_funds(session, account=cash, currency=listing.currency, amount_minor=amount_minor)
     runs = booking.move_blocks(
         session,

@@ -104,10 +104,10 @@ def request_monitoring(
     actor.require(Action.REQUEST_MONITORING)
     period = days(request.start, request.end)
     _require_past(request.end)
+    _require_no_secret(request.catalog)
 
     def do() -> commands.Result:
         area = _active_area(session, request.area_id)
-        _require_no_secret(request.catalog)
         project = own_project(
             session, actor=actor, project_id=area.project_id, action=Action.REQUEST_MONITORING
         )

@@ -119,6 +119,11 @@ GOOD: dict[str, dict[str, Any]] = {
         "currency": "XTS",
         "expires_at": "2030-01-01T00:00:00Z",
     },
+    "/v1/transfers": {
+        "batch_id": "0190a5d0-0000-7000-8000-000000000000",
+        "quantity_kg": 1,
+        "to_organisation_id": "0190a5d0-0000-7000-8000-000000000001",
+    },
     "/v1/retirements": {
         "batch_id": "0190a5d0-0000-7000-8000-000000000000",
         "quantity_kg": 1,
@@ -210,6 +215,28 @@ def test_bad_retirement_is_named_at_its_place_and_retires_nothing(
     assert answer.status_code == 422
     assert [one["where"] for one in answer.json()["errors"]] == [place]
     assert len(scene.public.get("/v1/retirements").json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("catalog", "https://me:secret@stac.example/v1", "user name or password"),
+        ("catalog", "https://me@stac.example", "user name or password"),
+        ("sensor", "../cards/mine", "is a path"),
+        ("sensor", "mine.JSON", "is a path"),
+        ("end", "9999-12-31", "the calendar's last day"),
+        ("end", "9998-12-31", "after today"),
+    ],
+)
+def test_value_that_no_request_may_have_is_refused_in_a_sentence(
+    scene: Scene, field: str, value: str, word: str
+) -> None:
+    body = {**GOOD["/v1/monitoring-requests"], "plots_sha256": None, "parameters": {}}
+    body |= {"area_id": str(scene.queued.area_id), field: value}
+    answer = scene.developer.post("/v1/monitoring-requests", json=body)
+    assert answer.status_code == 400
+    assert word in answer.json()["detail"]
+    assert "secret" not in answer.text
 
 
 @pytest.mark.parametrize(

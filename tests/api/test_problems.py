@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fastapi import APIRouter
+from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
 
-from api import faults
+from api import errors, faults
 from api.deps import Transaction  # noqa: TC001 - read by FastAPI at run time
 from api.errors import TABLE
 from api.main import create_app
@@ -34,6 +35,20 @@ def kinds_of(root: type[Exception]) -> set[type[Exception]]:
 def test_every_refusal_of_the_registry_has_its_line_in_the_table() -> None:
     spoken = {one for one in kinds_of(refusals.RegistryError) if one.__module__ == HOME}
     assert spoken - set(TABLE) == set()
+
+
+@pytest.mark.parametrize(
+    ("constraint", "slug"),
+    [("account_open", "account-frozen"), ("ck_balance_not_overdrawn", "insufficient-balance")],
+)
+def test_guard_of_the_database_is_a_conflict_and_no_fault(
+    constraint: str, slug: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "constraint_of", lambda _: constraint)
+    fault = IntegrityError("insert", {}, Exception("text of the database"))
+    problem = errors.problem_of(fault)
+    assert (problem.meaning.status, problem.meaning.slug) == (409, slug)
+    assert "database" not in problem.detail
 
 
 def test_every_refusal_of_the_edge_has_its_line_in_the_table() -> None:

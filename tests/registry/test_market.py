@@ -194,6 +194,20 @@ class TestBuy:
         assert len(found) == 1
         assert listing_now(books, listing).remaining_kg == 90
 
+    def test_frozen_cash_of_the_seller_receives_nothing(self, books: Books) -> None:
+        (batch,) = books.mint()
+        listing, buyer = books.offer(batch, 1_000), books.rich_buyer(100_000)
+        _freeze(books, books.seller, "cash")
+        with pytest.raises(AccountFrozen, match="The seller's cash account is frozen"):
+            books.buy(buyer, listing, 100)
+
+    def test_frozen_holding_of_the_developer_receives_nothing(self, books: Books) -> None:
+        report = books.report()
+        books.take(report)
+        _freeze(books, books.seller, "holding")
+        with pytest.raises(AccountFrozen, match="holding account is frozen"):
+            books.decide(report)
+
     def test_frozen_account_neither_pays_nor_receives(self, books: Books) -> None:
         (batch,) = books.mint()
         listing = books.offer(batch, 100)
@@ -253,6 +267,16 @@ class TestDeposit:
     def test_only_amounts_above_zero(self, books: Books, amount: int) -> None:
         with pytest.raises(NotAQuantity):
             books.rich_buyer(amount)
+
+    def test_one_organisation_deposits_so_much_and_no_more(self, books: Books) -> None:
+        most = payments.MOST_DEPOSITED_MINOR
+        with pytest.raises(InvalidValue, match="is more than may be deposited"):
+            books.rich_buyer(most + 1)
+        buyer = books.rich_buyer(most - 100)
+        with pytest.raises(InvalidValue, match=r"At most 1\.00 XTS, after what was deposited"):
+            books.deposit(buyer, 101)
+        books.deposit(buyer, 100)
+        assert books.holds(buyer) == {"cash": most}
 
     def test_overdraft_is_refused_by_the_database_too(self, books: Books) -> None:
         buyer = books.rich_buyer(10)
