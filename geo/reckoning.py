@@ -15,6 +15,7 @@ from geo.biomass_map import make_map
 from geo.carbon import tco2e_per_agb, tier1
 from geo.disturbance import loss_between_seasons
 from geo.document import Asked, Findings
+from geo.grid import pixel_areas_m2
 from geo.project import MIN_BUFFER_PERCENT
 from geo.sequestration import Declared, removals
 from geo.stocks import draw_up, sort_plots
@@ -53,7 +54,10 @@ def reckon(asked: Asked, measurement: Measurement, *, survey: Survey) -> Finding
     only where a stock is unknown) and leaves the other numbers as they are.
     """
     loss = loss_between_seasons(
-        survey.composites[NDVI], seasons=survey.seasons, weights=survey.weight
+        survey.composites[NDVI],
+        seasons=survey.seasons,
+        weights=survey.weight,
+        pixel_m2=pixel_areas_m2(survey.grid),
     )
     sample, biomass_map, stocks, said_of_map = _stocks(asked, survey)
     baseline = declared_zero(donor_pool=asked.donor_pool)

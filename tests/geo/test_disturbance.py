@@ -27,8 +27,11 @@ def check(
     ndvi: np.ndarray[tuple[int, ...], np.dtype[np.int16]],
     *years: int,
     weights: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = TEN_M,
+    pixel: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None = None,
 ) -> LossReport:
-    return loss_between_seasons(ndvi, seasons=seasons(*years), weights=weights)
+    return loss_between_seasons(
+        ndvi, seasons=seasons(*years), weights=weights, pixel_m2=TEN_M if pixel is None else pixel
+    )
 
 
 class TestGate:
@@ -44,7 +47,7 @@ class TestGate:
         assert check(landscape(3000, 8800), 2019, 2020).lost_ha == 0
 
     def test_what_was_never_green_cannot_be_lost(self) -> None:
-        assert check(landscape(5999, 1000), 2019, 2020).lost_ha == 0
+        assert check(landscape(5999, 5000), 2019, 2020).lost_ha == 0
 
     def test_the_highest_earlier_season_counts_not_the_last(self) -> None:
         report = check(landscape(8800, 8000, 7200), 2018, 2019, 2020)
@@ -86,13 +89,30 @@ class TestPatches:
         assert check(with_gap(*scattered), 2019, 2020).lost_ha == 0
 
     def test_five_large_pixels_are_too_few_though_their_area_is_large(self) -> None:
-        report = check(with_gap(*BLOCK[:5]), 2019, 2020, weights=TEN_M * 80)
+        report = check(with_gap(*BLOCK[:5]), 2019, 2020, weights=TEN_M * 80, pixel=TEN_M * 80)
         assert report.lost_ha == 0
 
     def test_only_the_part_inside_the_boundary_counts(self) -> None:
         weights = TEN_M.copy()
         weights[3] = 0
-        assert check(with_gap(*BLOCK), 2019, 2020, weights=weights).lost_ha == 0
+        report = check(with_gap(*BLOCK), 2019, 2020, weights=weights)
+        assert report.lost_ha == pytest.approx(0.05)
+        assert report.year_map[3].max() == 0
+
+    def test_five_pixels_of_a_larger_clearing_are_lost(self) -> None:
+        """Too few for a patch of their own; the other 139 lie outside the boundary."""
+        report = check(landscape(8800, 7301 - 1), 2019, 2020, weights=inside(*BLOCK[:5]) * 80,
+                       pixel=TEN_M * 80)  # fmt: skip
+        assert report.lost_ha == pytest.approx(4.0)
+        assert report.holds_a_patch is False
+
+    def test_a_sliver_of_a_large_patch_outside_is_not_counted(self) -> None:
+        weights = np.zeros((12, 12))
+        weights[5:] = 100.0
+        ndvi = landscape(8800, 8800)
+        ndvi[1, :5] = 5000
+        ndvi[1, 5, :5] = 5000
+        assert check(ndvi, 2019, 2020, weights=weights).lost_ha == 0
 
     def test_a_part_pixel_counts_by_its_part(self) -> None:
         wide = [*BLOCK, *((5, column) for column in range(4, 9))]
@@ -107,6 +127,65 @@ class TestPatches:
         report = check(with_gap(*BLOCK), 2019, 2020, weights=area)
         assert report.lost_ha == pytest.approx(0.1)
         assert not report.refuses
+
+
+def inside(*pixels: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Give an area of these whole pixels of 10 m."""
+    weights = np.zeros((12, 12))
+    for row, column in pixels:
+        weights[row, column] = 100.0
+    return weights
+
+
+class TestMean:
+    def test_a_small_area_that_is_cleared_is_refused_with_both_means(self) -> None:
+        """Four pixels: fewer than a patch needs, and the clearing is theirs alone."""
+        few = BLOCK[:4]
+        report = check(with_gap(*few, level=4890), 2019, 2020, weights=inside(*few))
+        assert report.lost_ha == 0
+        assert report.refuses
+        assert report.sentence() == (
+            "The mean NDVI of the area fell by 0.391, from 0.880 in the season of 2019 to 0.489 in "
+            "that of 2020. No part of the area has the 6 pixels and 0.1 ha of a patch: patches "
+            "could not be looked for, only the mean was."
+        )
+
+    def test_parts_smaller_than_a_patch_are_refused_together(self) -> None:
+        parts = [(r + n, c + m) for r, c in ((0, 0), (4, 4), (8, 8)) for n, m in np.ndindex(3, 3)]
+        report = check(with_gap(*parts), 2019, 2020, weights=inside(*parts))
+        assert report.refuses
+        assert "could not be looked for" in report.sentence()
+
+    def test_open_woodland_that_went_away_is_refused(self) -> None:
+        report = check(landscape(5800, 900), 2019, 2020)
+        assert report.refuses
+        assert report.sentence().endswith("to 0.090 in that of 2020.")
+
+    @pytest.mark.parametrize(("end", "refuses"), [(4300, True), (4301, False)])
+    def test_the_mean_refuses_from_a_fall_of_0_15_on(self, end: int, *, refuses: bool) -> None:
+        assert check(landscape(5800, end), 2019, 2020).refuses is refuses
+
+    def test_a_fall_that_grew_again_is_found_and_the_worst_pair_is_named(self) -> None:
+        fall = check(landscape(5000, 5800, 900, 5800), 2017, 2018, 2019, 2020).mean_fall
+        assert fall is not None
+        assert (fall.since, fall.year) == (2018, 2019)
+
+    def test_only_pixels_known_in_both_seasons_are_compared(self) -> None:
+        """The dense half is hidden in the last season: each over its own pixels would fall."""
+        ndvi = landscape(5000, 5000)
+        ndvi[0, :6] = 9000
+        ndvi[1, :6] = NDVI_NODATA
+        assert not check(ndvi, 2019, 2020).refuses
+
+    def test_the_share_that_was_compared_is_told(self) -> None:
+        ndvi = landscape(5800, 900)
+        ndvi[1, :6] = NDVI_NODATA
+        assert "(over the 50.0% known in both)" in check(ndvi, 2019, 2020).sentence()
+
+    def test_a_small_area_that_stands_is_told_that_patches_were_not_looked_for(self) -> None:
+        report = check(landscape(8800, 8800), 2019, 2020, weights=inside(*BLOCK[:4]))
+        assert not report.refuses
+        assert "patches could not be looked for" in report.sentence()
 
 
 class TestSeasons:
@@ -131,7 +210,9 @@ class TestSeasons:
         report = check(ndvi, 2010, 2011, 2012, 2015)
         assert [(s.since, s.year) for s in report.seasons] == [(2010, 2015)]
         assert report.sentence() == (
-            "Vegetation was lost on 1.44 ha (100.0%): 1.44 ha between the seasons of 2010 and 2015."
+            "Vegetation was lost on 1.44 ha (100.0%): 1.44 ha between the seasons of 2010 and "
+            "2015. The mean NDVI of the area fell by 0.380, from 0.880 in the season of 2010 to "
+            "0.500 in that of 2015."
         )
 
     def test_an_empty_first_season_is_no_reference(self) -> None:
@@ -153,6 +234,14 @@ class TestUnseen:
         ndvi = landscape(8800, 8800)
         ndvi[0, :3] = NDVI_NODATA
         assert check(ndvi, 2019, 2020).unseen_share == pytest.approx(0.25)
+
+    def test_a_last_season_without_pixels_is_named_and_leaves_everything_unseen(self) -> None:
+        report = check(landscape(8800, 8800, NDVI_NODATA), 2018, 2019, 2020)
+        assert report.unseen_share == 1
+        assert report.sentence() == (
+            "No loss of vegetation was found between the seasons 2018 to 2019. The last season, "
+            "2020, has no pixels. 100.0% of the area could not be compared."
+        )
 
     def test_nothing_seen_at_all_is_wholly_unseen(self) -> None:
         report = check(landscape(NDVI_NODATA, NDVI_NODATA), 2019, 2020)
