@@ -1,4 +1,4 @@
-"""Batches, blocks, balances and retirements under /v1."""
+"""Batches, blocks, balances, transfers and retirements under /v1."""
 
 from typing import Annotated
 from uuid import UUID
@@ -20,6 +20,8 @@ from api.schemas.credits import (
     Retirement,
     RetirementAnswer,
     RetirementsAnswer,
+    TransferAnswer,
+    TransferBody,
     inclusive,
 )
 from api.wire import Money
@@ -99,6 +101,21 @@ def read_balances(session: Transaction, actor: Acting, settings: SettingsDep) ->
         cash=[Money.of(minor, currency) for currency, minor in cash],
         holdings=[Holding.of(row) for row in holdings],
     )
+
+
+@router.post("/transfers", status_code=status.HTTP_201_CREATED, operation_id="transfer_credits")
+def transfer_credits(
+    body: TransferBody, *, session: Transaction, actor: Acting, command_id: CommandId
+) -> TransferAnswer:
+    """Give credits of your organisation to another one, free of payment."""
+    made = ledger.transfer(
+        session,
+        actor=actor,
+        command_id=command_id,
+        wanted=Wanted(batch_id=body.batch_id, quantity_kg=body.quantity_kg),
+        to_organisation_id=body.to_organisation_id,
+    )
+    return TransferAnswer.of(made, row=rows.get_batch(session, batch_id=body.batch_id), body=body)
 
 
 @router.post("/retirements", status_code=status.HTTP_201_CREATED, operation_id="retire_credits")

@@ -23,7 +23,7 @@ from api.wire import (
 from registry.domain.credits import Serial, SerialRange, Vintage
 from registry.queries.credits import BatchRow, HoldingRow, RetirementRow
 from registry.queries.projects import both_days
-from registry.tables.credits import CreditBlock
+from registry.tables.credits import CreditBlock, Transfer
 
 if TYPE_CHECKING:
     from registry.domain.claims import Environment
@@ -146,6 +146,51 @@ class BalancesAnswer(Answer):
     organisation_id: UUID
     cash: list[Money]
     holdings: list[Holding]
+
+
+class TransferBody(Body):
+    """Kilograms of one batch to give to another organisation, free of payment."""
+
+    batch_id: UUID
+    quantity_kg: Kilograms
+    to_organisation_id: UUID
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "batch_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+                    "quantity_kg": 250,
+                    "to_organisation_id": "01890a5d-ac96-774b-bcce-b302099a8058",
+                }
+            ]
+        },
+    )
+
+
+class TransferAnswer(Answer):
+    """Credits that changed hands; their serials stay as they are."""
+
+    id: UUID
+    batch_id: UUID
+    to_organisation_id: UUID
+    quantity: Quantity
+    claim: Claim
+    at: datetime
+
+    @classmethod
+    def of(cls, made: Transfer, *, row: BatchRow, body: TransferBody) -> Self:
+        """Give the wire form."""
+        return cls(
+            environment=cast("Environment", row.batch.environment),
+            id=made.id,
+            batch_id=row.batch.id,
+            to_organisation_id=body.to_organisation_id,
+            quantity=Quantity.of(body.quantity_kg),
+            claim=claim_of(row),
+            at=made.at,
+        )
 
 
 class RetireBody(Body):

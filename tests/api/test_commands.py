@@ -136,6 +136,24 @@ def test_money_credits_and_retirement_move_once(stage: Stage, client: TestClient
     assert buyer.get("/v1/invariants").json()["holds"] is True
 
 
+def test_a_gift_moves_once_and_keeps_its_claim(stage: Stage, client: TestClient) -> None:
+    batch = stage.mint()
+    seller = caller(stage, client, stage.developer)
+    buyer = caller(stage, client, stage.buyer)
+    gift = {
+        "batch_id": str(batch.id),
+        "quantity_kg": 250,
+        "to_organisation_id": str(stage.buyer.organisation_id),
+    }
+    first, second = twice(seller, "/v1/transfers", json=gift)
+    assert first.status_code == second.status_code == 201, first.text
+    assert first.json() == second.json()
+    assert first.json()["claim"]["kind"] == "demonstration"
+    held = buyer.get("/v1/balances").json()["holdings"]
+    assert [one["quantity"]["kg"] for one in held] == [250]
+    assert buyer.get("/v1/invariants").json()["holds"] is True
+
+
 def test_retired_credits_cannot_be_retired_again(stage: Stage, client: TestClient) -> None:
     batch = stage.mint()
     stage.deposit()

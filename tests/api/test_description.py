@@ -26,6 +26,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     monitoring.RequestBody,
     verification.DecisionBody,
     credits.RetireBody,
+    credits.TransferBody,
     market.ListingBody,
     market.PurchaseBody,
     market.DepositBody,

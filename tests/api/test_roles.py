@@ -89,6 +89,17 @@ WRITES: dict[str, tuple[str, set[str], dict[str, Any]]] = {
         {"json": {"quantity_kg": 1}},
     ),
     "deposit": ("/v1/sandbox/deposits", {"buyer", "operator"}, {"json": {"amount_minor": 1}}),
+    "transfer": (
+        "/v1/transfers",
+        {"developer", "buyer"},
+        {
+            "json": {
+                "batch_id": str(NOBODY),
+                "quantity_kg": 1,
+                "to_organisation_id": str(NOBODY),
+            }
+        },
+    ),
     "retirement": (
         "/v1/retirements",
         {"developer", "buyer"},
