@@ -236,16 +236,26 @@ def _claim(folder: Path, plan: Mapping[str, Any]) -> None:
     path = folder / PLAN
     if path.exists():
         try:
-            other = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            other = plan_essence(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError):
             other = None
-        if other is None or plan_essence(other) != plan_essence(plan):
+        if other != plan_essence(plan):
             raise BadInput(
                 what=f"--out {folder}",
                 problem="holds the evidence of another estimate",
                 fix="Name a new folder, or remove that one.",
             )
+    elif any(not entry.name.startswith(".") for entry in _entries(folder)):
+        raise BadInput(
+            what=f"--out {folder}",
+            problem=f"holds files and no {PLAN}: it is no evidence to go on with",
+            fix="Name a new or an empty folder.",
+        )
     write_json(path, plan)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _provenance(plan: Mapping[str, Any], imagery: ScenePlan) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from geo.planning import ScenePlan, plan_scenes
 from geo.plots import read_plots
 from geo.project import ProjectFile, read_project
 from geo.request import EstimateRequest, check_request
+from geo.stac import place_of
 from geo.stocks import choose_ratio, refuse_estimator, sort_plots
 from geo.types import Boundary, Period
 
@@ -126,9 +127,13 @@ def _parameters(plan: Mapping[str, Any], imagery: ScenePlan) -> dict[str, Any]:
 
 
 def plan_essence(plan: Mapping[str, Any]) -> str:
-    """Digest what decides the number: not how the command was written or where files lie."""
+    """Digest what was asked of which catalog, however the command was written.
+
+    For telling folders apart. The catalog counts as the place that it is; the digest of a result
+    knows nothing of places.
+    """
     kept = {key: value for key, value in plan.items() if key != "command"}
-    kept["imagery"] = {k: v for k, v in plan["imagery"].items() if k != "catalog"}
+    kept["imagery"] = {**plan["imagery"], "catalog": place_of(plan["imagery"]["catalog"])}
     return json_digest(kept)
 
 

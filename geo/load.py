@@ -1,6 +1,6 @@
 """Source pixels: archived once under `inputs/`, then read from there as lazy integer arrays.
 
-Imports raster_io, grid, scenes, stac; xarray, dask, rioxarray.
+Imports raster_io, grid, scenes, stamps; xarray, dask, rioxarray.
 Order: archiving, the index, verifying, opening as a dataset, reading one block.
 """
 
@@ -12,7 +12,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import rioxarray  # noqa: F401  # gives datasets the accessor `.rio`
@@ -24,6 +24,7 @@ from geo.grid import chunk_plan, grid_from_json, grid_to_json, source_indices
 from geo.raster_io import (
     UnreadableRaster,
     array_digest,
+    nodata_within,
     pixel_digest,
     read_header,
     read_over,
@@ -32,6 +33,7 @@ from geo.raster_io import (
     write_cog,
 )
 from geo.scenes import Refusal, Scene, SceneAsset
+from geo.stamps import source_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,14 +42,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
+    from geo.stamps import Stamp
+
 INDEX_NAME = "index.json"
 INDEX_SCHEMA = "amanar.inputs/1"
+_STAMPS = "stamps"
+_ENTRY_TEXTS = ("item_id", "role", "source", "sha256", "pixels_sha256")
 
 MISSING_DN = int(np.iinfo(np.int32).min)
 """Digital number of a pixel that was not measured, in int32 arrays; no sensor writes it."""
 
 _INPUT_TAG = "AMANAR_INPUT"
+_JOURNAL = ".index.jsonl"
+"""What an unfinished run has archived, one scene a line; the index takes its place."""
 _THREADS = 4
+
+_Entry: TypeAlias = "tuple[dict[str, Any], Stamp | None]"
+"""What the index says of an archived file, and the stamp of its source."""
+_Archived: TypeAlias = "dict[str, _Entry]"
 
 
 def archive(
@@ -75,7 +87,8 @@ def archive(
     Returns
     -------
     The scenes that could not be read, with the reason; they are also in the index, and
-    `open_inputs` leaves them out. A complete file of an earlier run is kept.
+    `open_inputs` leaves them out. A file of an earlier run is kept while it is the one that was
+    archived (SHA-256) and its source is the one that it was read from (`stamps`).
 
     Raises
     ------
@@ -84,15 +97,16 @@ def archive(
     """
     target = Path(inputs_dir)
     target.mkdir(parents=True, exist_ok=True)
+    known = _known(target)
 
-    def store(scene: Scene) -> dict[str, Any] | Refusal:
+    def store(scene: Scene) -> _Archived | Refusal:
         try:
-            return _archive_scene(scene, target, folder=folder, grid=grid, roles=roles)
+            return _archive_scene(scene, target, folder=folder, grid=grid, roles=roles, known=known)
         except UnreadableRaster as error:
             shutil.rmtree(target / scene.folder, ignore_errors=True)  # no half of a scene stays
             return Refusal(scene.item_id, error.clause, scene.observed_on)
 
-    files: dict[str, Any] = {}
+    files: _Archived = {}
     refused: list[Refusal] = []
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         for number, (scene, outcome) in enumerate(zip(scenes, pool.map(store, scenes)), start=1):  # noqa: B905  # same source
@@ -101,81 +115,143 @@ def archive(
                 progress(f"scene {number} of {len(scenes)} refused: {outcome.reason}")
             else:
                 files.update(outcome)
+                _note(target, outcome)
                 progress(f"scene {number} of {len(scenes)} archived: {scene.item_id}")
     _write_index(target, files, refused=refused, grid=grid)
     return tuple(refused)
 
 
 def _archive_scene(
-    scene: Scene, target: Path, *, folder: str, grid: GeoBox, roles: Sequence[str]
-) -> dict[str, Any]:
+    scene: Scene,
+    target: Path,
+    *,
+    folder: str,
+    grid: GeoBox,
+    roles: Sequence[str],
+    known: _Archived,
+) -> _Archived:
     entries = {}
     for asset in (asset for asset in scene.assets if asset.role in roles):
         name = f"{scene.folder}/{asset.file_name}"
-        entries[name] = _archive_asset(asset, target / name, folder=folder, grid=grid) | {
-            "item_id": scene.item_id,
-            "role": asset.role,
-            "source": asset.href,
-        }
+        said, stamp = _archive_asset(
+            asset, target / name, folder=folder, grid=grid, known=known.get(name)
+        )
+        about = {"item_id": scene.item_id, "role": asset.role, "source": asset.href}
+        entries[name] = (said | about, stamp)
     return entries
 
 
-def _archive_asset(asset: SceneAsset, path: Path, *, folder: str, grid: GeoBox) -> dict[str, Any]:
+def _archive_asset(
+    asset: SceneAsset, path: Path, *, folder: str, grid: GeoBox, known: _Entry | None
+) -> _Entry:
     place = json.dumps([asset.href, asset.band, grid_to_json(grid)])
-    kept = _kept(path, place)
-    if kept is None:
-        part = read_over(asset.address(folder), grid, band=asset.band)
-        if part is None:
-            raise UnreadableRaster(path=asset.href, reason="does not reach the area")
-        tags = {_INPUT_TAG: place}
-        write_cog(path, part.values, geobox=part.geobox, nodata=asset.nodata, tags=tags)
-        digest = array_digest(part.values, geobox=part.geobox, nodata=asset.nodata)
-        kept = {"grid": grid_to_json(part.geobox), "pixels_sha256": digest}
-    return {**kept, "sha256": sha256_file(path)}
+    stamp = source_stamp(asset.address(folder))
+    if known is not None and stamp in (None, known[1]):  # a silent source proves no change
+        kept = _kept(path, place, sha256=known[0].get("sha256"))
+        if kept is not None:
+            return kept, known[1]
+    part = read_over(asset.address(folder), grid, band=asset.band)
+    if part is None:
+        raise UnreadableRaster(path=asset.href, reason="does not reach the area")
+    nodata, tags = nodata_within(asset.nodata, part.values.dtype), {_INPUT_TAG: place}
+    write_cog(path, part.values, geobox=part.geobox, nodata=nodata, tags=tags)
+    digest = array_digest(part.values, geobox=part.geobox, nodata=nodata)
+    said = {"grid": grid_to_json(part.geobox), "pixels_sha256": digest}
+    return {**said, "sha256": sha256_file(path)}, stamp
 
 
-def _kept(path: Path, place: str) -> dict[str, Any] | None:
-    """Describe the file of an earlier run, if it holds this very window and can be read."""
-    if not path.exists():
+def _kept(path: Path, place: str, *, sha256: object) -> dict[str, Any] | None:
+    """Describe the file of an earlier run, if it holds this very window, untouched."""
+    if not path.is_file() or sha256_file(path) != sha256:
         return None
     try:
         header = read_header(str(path))
         if header.tags.get(_INPUT_TAG) != place:
             return None
-        return {"grid": grid_to_json(header.geobox), "pixels_sha256": pixel_digest(path)}
+        pixels = pixel_digest(path)
     except UnreadableRaster:
         return None
+    return {"grid": grid_to_json(header.geobox), "pixels_sha256": pixels, "sha256": sha256}
+
+
+def _known(target: Path) -> _Archived:
+    """Give what earlier runs archived, complete or not; nothing where they say nothing usable."""
+    known: _Archived = {}
+    try:
+        stamps = _read_stamps(target)
+        known = {name: (e, stamps.get(name)) for name, e in read_index(target)["files"].items()}
+    except (BadInput, OSError, ValueError, AttributeError):
+        pass  # an index that cannot be read vouches for no file
+    try:
+        for line in (target / _JOURNAL).read_text(encoding="utf-8").splitlines():
+            known.update({name: (said, stamp) for name, (said, stamp) in json.loads(line).items()})
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass  # the last line of a killed run may be cut off
+    return known
+
+
+def _note(target: Path, archived: _Archived) -> None:
+    with (target / _JOURNAL).open("a", encoding="utf-8") as journal:
+        journal.write(json.dumps(archived) + "\n")
 
 
 def _write_index(
-    target: Path, files: Mapping[str, Any], *, refused: Sequence[Refusal], grid: GeoBox
+    target: Path, files: _Archived, *, refused: Sequence[Refusal], grid: GeoBox
 ) -> None:
     index = {
         "schema": INDEX_SCHEMA,
         "grid": grid_to_json(grid),
-        "files": dict(sorted(files.items())),
+        "files": {name: said for name, (said, _) in sorted(files.items())},
+        _STAMPS: {name: stamp for name, (_, stamp) in sorted(files.items())},
         "refused": [entry.to_json() for entry in sorted(refused, key=lambda r: r.item_id)],
     }
     part = target / f".{INDEX_NAME}.{os.getpid()}.part"
     part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     part.replace(target / INDEX_NAME)
+    (target / _JOURNAL).unlink(missing_ok=True)
 
 
 def read_index(inputs_dir: str | Path) -> dict[str, Any]:
-    """Read `inputs/index.json`; raises `BadInput` where it is missing or not one."""
+    """Read `inputs/index.json` but for the stamps, which say nothing of the pixels.
+
+    Raises
+    ------
+    BadInput
+        Where it is missing or not one.
+    """
     path = Path(inputs_dir) / INDEX_NAME
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         index = {"schema": f"unreadable ({error})"}
-    if not isinstance(index, dict) or index.get("schema") != INDEX_SCHEMA:
-        said = index.get("schema") if isinstance(index, dict) else type(index).__name__
+    problem = _index_problem(index)
+    if problem is not None:
         raise BadInput(
             what=f"{path}",
-            problem=f"is not an index of archived inputs (schema {said})",
+            problem=f"is not an index of archived inputs ({problem})",
             fix="Archive the inputs again.",
         )
-    return index
+    return {key: value for key, value in index.items() if key != _STAMPS}
+
+
+def _index_problem(index: object) -> str | None:
+    """Say why a value is no index; None where it is one."""
+    schema = index.get("schema") if isinstance(index, dict) else type(index).__name__
+    if not isinstance(index, dict) or schema != INDEX_SCHEMA:
+        return f"schema {schema}"
+    files, refused = index.get("files"), index.get("refused")
+    if not isinstance(files, dict) or not isinstance(refused, list):
+        return "its files or refused scenes are not listed"
+    for name, entry in files.items():
+        texts = [entry.get(key) for key in _ENTRY_TEXTS] if isinstance(entry, dict) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            return f"what it says of {name} is incomplete"
+    return None
+
+
+def _read_stamps(inputs_dir: Path) -> dict[str, Any]:
+    stamps = json.loads((inputs_dir / INDEX_NAME).read_text(encoding="utf-8")).get(_STAMPS)
+    return stamps if isinstance(stamps, dict) else {}
 
 
 def verify_inputs(inputs_dir: str | Path) -> tuple[str, ...]:

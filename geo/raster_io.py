@@ -42,6 +42,7 @@ _GDAL_OPTIONS: Mapping[str, Any] = {
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_NUM_THREADS": 1,
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/",  # a file corrected on its server is read anew
 }
 _REMOTE = re.compile("https?://", re.IGNORECASE)
 _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9_+.-]*:")
@@ -272,6 +273,12 @@ def pixel_digest(path: str | Path) -> str:
     with _opened(str(path)) as dataset:
         geobox = GeoBox(dataset.shape, dataset.transform, dataset.crs)
         return array_digest(dataset.read(), geobox=geobox, nodata=dataset.nodata)
+
+
+def nodata_within(nodata: int | None, dtype: np.dtype[Any]) -> int | None:
+    """Give the missing value where the type can hold it: no pixel is one that it cannot hold."""
+    limits = np.iinfo(dtype)
+    return nodata if nodata is not None and limits.min <= nodata <= limits.max else None
 
 
 def array_digest(values: NDArray[Any], *, geobox: GeoBox, nodata: float | None) -> str:

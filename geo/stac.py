@@ -77,21 +77,10 @@ def item_documents(
     BadInput
         When the catalog cannot be read or has no such collection; the ids it has are listed.
     """
-    root = _root_address(source)
     try:
-        document = read_document(root)
-    except (UnreadableDocument, SourceUnavailable) as error:
-        raise BadInput(
-            what=f"catalog {source}",
-            problem=str(error.fields["reason"]),
-            fix="Give the path or address of a STAC catalog.json or of a STAC API.",
-        ) from error
-    if document.get("type") not in {"Catalog", "Collection"}:
-        raise BadInput(
-            what=f"catalog {source}",
-            problem="is not a STAC catalog (type is neither Catalog nor Collection)",
-            fix="Give the path or address of a STAC catalog.json or of a STAC API.",
-        )
+        root, document = open_catalog(source)
+    except SourceUnavailable as error:
+        raise _no_catalog(source, str(error.fields["reason"])) from error
     if any(link.get("rel") == "search" for link in _links(document)):
         return _api_items(root, collection, bbox=bbox, days=days)
     return _static_items(root, document, collection=collection)
@@ -105,6 +94,40 @@ def folder_of(source: str) -> str:
     """
     root = _root_address(source)
     return root.rsplit("/", 1)[0] if Path(root).suffix == ".json" else root.rstrip("/")
+
+
+def place_of(source: str) -> str:
+    """Give the one address of a catalog, however it was written: two that differ are two."""
+    root = _root_address(source)
+    return root.rstrip("/") if _is_remote(root) else str(Path(root).resolve())
+
+
+def open_catalog(source: str) -> tuple[str, Json]:
+    """Give the address and the document of a catalog's root.
+
+    Raises
+    ------
+    BadInput
+        When nothing is there, or no STAC catalog.
+    SourceUnavailable
+        When the server did not answer.
+    """
+    root = _root_address(source)
+    try:
+        document = read_document(root)
+    except UnreadableDocument as error:
+        raise _no_catalog(source, str(error.fields["reason"])) from error
+    if document.get("type") not in {"Catalog", "Collection"}:
+        raise _no_catalog(source, "is not a STAC catalog (type is neither Catalog nor Collection)")
+    return root, document
+
+
+def _no_catalog(source: str, problem: str) -> BadInput:
+    return BadInput(
+        what=f"catalog {source}",
+        problem=problem,
+        fix="Give the path or address of a STAC catalog.json or of a STAC API.",
+    )
 
 
 def read_document(address: str) -> Json:

@@ -159,6 +159,20 @@ class TestArchive:
         assert "does not reach the area" in store(scenes, source, tmp_path / "inputs")[0].reason
 
 
+class TestNodata:
+    @pytest.mark.parametrize("nodata", [-9999, 70_000])
+    def test_a_missing_value_that_the_type_cannot_hold_is_none(
+        self, nodata: int, scenes: tuple[Scene, ...], source: Path, tmp_path: Path
+    ) -> None:
+        odd = tuple(
+            replace(scene, assets=tuple(replace(asset, nodata=nodata) for asset in scene.assets))
+            for scene in scenes
+        )
+        store(odd, source, tmp_path / "inputs")
+        assert verify_inputs(tmp_path / "inputs") == ()
+        assert read_header(str(tmp_path / "inputs/day1/B04.tif")).nodata is None
+
+
 class TestVerify:
     def test_an_untouched_archive_has_no_difference(
         self, scenes: tuple[Scene, ...], source: Path, tmp_path: Path

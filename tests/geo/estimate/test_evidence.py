@@ -17,6 +17,7 @@ import rasterio
 
 from geo.errors import BadInput
 from geo.estimate import archive_inputs, finish_estimate, plan_estimate, run_estimate
+from geo.estimate_plan import plan_essence
 from geo.evidence import timeseries_csv
 from geo.raster_io import pixel_digest
 from geo.survey import SeriesRow
@@ -200,3 +201,25 @@ def test_pictures_are_the_same_bytes_each_time(stable: Bundle, copy: Path) -> No
     assert sha256(copy / "map.png") == sha256(stable.folder / "map.png")
     assert (stable.folder / "map.png").stat().st_size > 20_000
     assert b"matplotlib" not in (stable.folder / "timeseries.png").read_bytes()[:2000].lower()
+
+
+def test_the_same_question_to_another_catalog_is_another_estimate(
+    copy: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree("data/samples/catalog", tmp_path / "other", symlinks=True)
+    plan = json.loads((copy / "plan.json").read_text())
+    moved = plan | {"imagery": plan["imagery"] | {"catalog": str(other / "catalog.json")}}
+    assert plan_essence(plan) != plan_essence(moved)
+    with pytest.raises(BadInput, match="holds the evidence of another estimate"):
+        archive_inputs(moved, copy, progress=quiet)
+    absolute = str(Path(plan["imagery"]["catalog"]).absolute())
+    same = plan | {"imagery": plan["imagery"] | {"catalog": absolute}}
+    assert plan_essence(plan) == plan_essence(same)
+
+
+def test_a_folder_with_other_files_is_not_written_into(copy: Path, tmp_path: Path) -> None:
+    plan = json.loads((copy / "plan.json").read_text())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(BadInput, match=r"holds files and no plan\.json"):
+        archive_inputs(plan, tmp_path / "mine", progress=quiet)
