@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geo.errors import GeoError
-from geo.project import MAX_AGB_T_PER_HA, ModelCard
+from geo.project import MAX_AGB_T_PER_HA, ModelCard, agb_t_per_ha
 from geo.types import AGB_NODATA, AGB_SCALE, NDVI_NODATA, NDVI_SCALE
 
 if TYPE_CHECKING:
@@ -96,6 +96,9 @@ def fit_card(index: Sequence[float], agb_t_per_ha: Sequence[float], *, source: s
     if slope <= 0:
         raise CardUnusable(plots=number, reason="biomass does not rise with the index there")
     intercept = mean_y - slope * mean_x
+    ends = [intercept + slope * float(at) for at in (x.min(), x.max())]
+    if not all(abs(value) <= MAX_AGB_T_PER_HA for value in ends):
+        raise CardUnusable(plots=number, reason=f"the line leaves {MAX_AGB_T_PER_HA:g} t/ha")
     variance = math.fsum((y - intercept - slope * x) ** 2) / (number - PREDICTORS - 1)
     return ModelCard(
         id="fitted-on-plots",
@@ -145,16 +148,6 @@ def count_flags(predicted: Predicted, inside: npt.NDArray[np.bool_]) -> FlagCoun
     marks = (BELOW_DOMAIN, ABOVE_DOMAIN, SATURATED, NEGATIVE)
     marked = [int(np.count_nonzero(valid & ((predicted.flags & mark) > 0))) for mark in marks]
     return FlagCounts(int(np.count_nonzero(valid)), *marked)
-
-
-def agb_t_per_ha(card: ModelCard, index: float) -> float:
-    """Evaluate the card's formula at one index (unit 1), t/ha, not clamped."""
-    first, second = card.coefficients
-    if card.form == "linear":
-        return first + second * index
-    if card.form == "exponential":
-        return first * math.exp(second * index)
-    return cast("float", first * index**second)
 
 
 @functools.lru_cache(maxsize=8)

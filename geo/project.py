@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
-from datetime import date  # noqa: TC003 (pydantic reads it at run time)
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -24,6 +25,15 @@ MIN_BUFFER_PERCENT = 12.0
 """Lowest non-permanence rating of the VCS AFOLU tool, v5.0 (data/reference 4.10)."""
 
 MAX_AGB_T_PER_HA = 800.0
+
+MAX_TCO2E = 1e9
+"""More tonnes than this are a slip of the keyboard, not an area's (our choice)."""
+
+FIRST_T0 = date(1970, 1, 1)
+"""No imagery that can be measured here is older (Landsat 1: 1972)."""
+
+_PREVIOUS_SLACK = 1e-6
+"""Rounding allowed between the two previous sums, relative (and in tonnes below 1)."""
 
 _Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
@@ -82,6 +92,28 @@ class ModelCard(_Part):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _gives_biomass_at_both_ends(self) -> ModelCard:
+        for index in self.domain:
+            value = agb_t_per_ha(self, index)
+            if not abs(value) <= MAX_AGB_T_PER_HA:
+                msg = f"gives {value:.6g} t/ha at {index:g}, beyond {MAX_AGB_T_PER_HA:g}"
+                raise ValueError(msg)
+        return self
+
+
+def agb_t_per_ha(card: ModelCard, index: float) -> float:
+    """Evaluate the card's formula at one index (unit 1), t/ha, not clamped; inf where too large."""
+    first, second = card.coefficients
+    try:
+        if card.form == "linear":
+            return first + second * index
+        if card.form == "exponential":
+            return first * math.exp(second * index)
+        return cast("float", first * index**second)
+    except OverflowError:
+        return math.copysign(math.inf, first)
+
 
 class Applicability(_Part):
     """Who assessed that the methodology may be used here."""
@@ -106,18 +138,28 @@ class ProjectFile(_Part):
     schema_: Literal["amanar.project/1"] | None = Field(None, alias="schema")
     name: _Text | None = Field(None, description="How the project is called; a label only.")
     t0: date | None = Field(
-        None, description="Start of the crediting period; absent: the start of this period."
+        None,
+        ge=FIRST_T0,
+        description="Start of the crediting period; absent: the start of this period.",
     )
     previous_net_tco2e: float | None = Field(
-        None, description="`net` of the report before, cumulative from t0; absent: 0."
+        None,
+        ge=0,
+        le=MAX_TCO2E,
+        description="`net` of the report before, cumulative from t0; absent: 0.",
     )
     previous_buffer_base_tco2e: float | None = Field(
-        None, description="`buffer_base` of the report before, cumulative from t0; absent: 0."
+        None,
+        ge=0,
+        le=MAX_TCO2E,
+        description="`buffer_base` of the report before, cumulative from t0; absent: 0.",
     )
     project_emissions_tco2e: float | None = Field(
-        None, ge=0, description="Cumulative from t0; absent: 0."
+        None, ge=0, le=MAX_TCO2E, description="Cumulative from t0; absent: 0."
     )
-    leakage_tco2e: float | None = Field(None, ge=0, description="Cumulative from t0; absent: 0.")
+    leakage_tco2e: float | None = Field(
+        None, ge=0, le=MAX_TCO2E, description="Cumulative from t0; absent: 0."
+    )
     buffer_percent: float | None = Field(
         None, ge=MIN_BUFFER_PERCENT, le=100, description="Absent: 12, not rated."
     )
@@ -149,6 +191,22 @@ class ProjectFile(_Part):
         names = [stratum.id for stratum in self.strata or ()]
         if len(set(names)) < len(names):
             msg = f"strata name {', '.join(sorted({n for n in names if names.count(n) > 1}))} twice"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _previous_sums_belong_together(self) -> ProjectFile:
+        """Hold the base to its report's net: base = net + emissions + leakage of that report.
+
+        Both are cumulative, so those of the report before are at most those stated now.
+        """
+        net, base = self.previous_net_tco2e or 0.0, self.previous_buffer_base_tco2e or 0.0
+        most = net + (self.project_emissions_tco2e or 0.0) + (self.leakage_tco2e or 0.0)
+        if base - most > _PREVIOUS_SLACK * max(1.0, most):
+            msg = (
+                f"previous_buffer_base_tco2e {base:g} is more than previous_net_tco2e, "
+                f"project_emissions_tco2e and leakage_tco2e together ({most:g}): no report had both"
+            )
             raise ValueError(msg)
         return self
 

@@ -69,6 +69,10 @@ class TestFit:
         with pytest.raises(CardUnusable, match="does not rise"):
             fit_card(index, [-value for value in agb], source="test")
 
+    def test_refuses_a_line_that_leaves_what_grows(self) -> None:
+        with pytest.raises(CardUnusable, match="leaves 800 t/ha"):
+            fit_card([n / 100 for n in range(20)], [n * 100 for n in range(20)], source="test")
+
     def test_refuses_an_index_that_is_the_same_everywhere(self) -> None:
         with pytest.raises(CardUnusable, match="the same at all"):
             fit_card([0.8] * 20, list(range(20)), source="test")

@@ -67,6 +67,15 @@ def test_all_problems_are_named_at_once() -> None:
         ({"permanent_plots": "yes"}, "valid boolean"),
         ({"buffer_percent": True}, "valid number"),
         ({"project_emissions_tco2e": -1}, "greater than or equal to 0"),
+        ({"previous_net_tco2e": -50.0}, "previous_net_tco2e: input should be greater than or"),
+        ({"previous_buffer_base_tco2e": -1}, "greater than or equal to 0"),
+        ({"project_emissions_tco2e": 1e300}, "less than or equal to 1000000000"),
+        ({"leakage_tco2e": 1e10}, "leakage_tco2e: input should be less than or equal to"),
+        ({"t0": "0001-01-01"}, "t0: input should be greater than or equal to 1970-01-01"),
+        (
+            {"previous_buffer_base_tco2e": 1000.0},
+            "1000 is more than previous_net_tco2e, project_emissions_tco2e and leakage_tco2e",
+        ),
         ({"strata": [{"id": "a", "area_ha": 1}] * 2}, "strata name a twice"),
         ({"strata": [{"id": "a", "area_ha": 0}]}, "strata.0.area_ha"),
         ({"model_card": {"id": "x", "form": "cubic"}}, "model_card.form"),
@@ -84,6 +93,39 @@ def test_a_wrong_value_is_named(values: dict[str, Any], told: str) -> None:
 def test_a_card_that_holds_nowhere_is_refused(domain: list[float], form: str, told: str) -> None:
     card = json.loads(EXAMPLE.read_text(encoding="utf-8"))["model_card"]
     assert told in refusal({"model_card": {**card, "domain": domain, "form": form}})
+
+
+@pytest.mark.parametrize(
+    ("form", "coefficients", "told"),
+    [
+        ("exponential", [1.0, 1e6], "gives inf t/ha at 0.35"),
+        ("linear", [0.0, 1e6], "gives 350000 t/ha at 0.35, beyond 800"),
+        ("linear", [-1e308, -1e308], "beyond 800"),
+        ("power", [1e308, -1e4], "gives inf t/ha"),
+    ],
+)
+def test_a_card_that_leaves_what_grows_is_refused(
+    form: str, coefficients: list[float], told: str
+) -> None:
+    card = json.loads(EXAMPLE.read_text(encoding="utf-8"))["model_card"]
+    assert told in refusal({"model_card": {**card, "form": form, "coefficients": coefficients}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "previous_net_tco2e": 117.98766525632936,
+            "previous_buffer_base_tco2e": 117.98766525632937,
+        },
+        {"previous_net_tco2e": 0, "previous_buffer_base_tco2e": 0},
+        {"previous_net_tco2e": 90.0, "previous_buffer_base_tco2e": 110.0, "leakage_tco2e": 20.0},
+        {"previous_net_tco2e": 90.0},
+    ],
+)
+def test_previous_sums_of_one_report_are_read(values: dict[str, Any]) -> None:
+    """The base is the net with emissions and leakage added, to the last digit but rounding."""
+    assert read_project(values).document() == values
 
 
 @pytest.mark.parametrize(
