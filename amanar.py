@@ -205,12 +205,14 @@ def estimate(
         zone=zone, methodology=methodology, seed=seed,
     )  # fmt: skip
     evidence = out or Path("evidence")
+    _require_outside(out, json_to)
     _require_room_for("--out", evidence, folder=evidence)
     if json_to != "-":
         _require_room_for("--json", Path(json_to), folder=Path(json_to).parent)
     plan = plan_estimate(request, progress=_say)
     # asked otherwise, the same place and period goes into another folder; asked again, the same
     directory = out or evidence / f"{request.name}_{plan_essence(plan)[-8:]}"
+    _require_outside(directory, json_to)
     archive_inputs(plan, directory, progress=_say)
     document = finish_estimate(plan, directory, progress=_say)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -219,6 +221,16 @@ def estimate(
     else:
         Path(json_to).write_text(text, encoding="utf-8")
     _say(f"Evidence in {directory}.")
+
+
+def _require_outside(directory: Path | None, json_to: str) -> None:
+    """Refuse a result among the evidence: what lies there is what was computed, checksummed."""
+    if directory is None or json_to == "-":
+        return
+    if Path(json_to).resolve().is_relative_to(directory.resolve()):
+        problem = f"lies below the evidence of --out {directory}"
+        fix = "Name a file elsewhere; the evidence holds the same as estimate.json."
+        raise BadInput(what=f"--json {json_to}", problem=problem, fix=fix)
 
 
 def _require_room_for(option: str, path: Path, *, folder: Path) -> None:

@@ -25,18 +25,20 @@ from geo.estimate_plan import make_plan, plan_essence, read_plan
 from geo.evidence import (
     ESTIMATE,
     INPUTS,
+    ITEM,
+    MANIFEST,
     PLAN,
     TIMESERIES,
-    bundle_files,
+    manifest_of,
     series_fits,
     timeseries_csv,
     versions,
     write_item,
     write_json,
-    write_manifest,
     write_pictures,
     write_rasters,
     write_whole,
+    written_files,
 )
 from geo.load import archive, read_index
 from geo.measure import input_roles, measure
@@ -142,22 +144,34 @@ def finish_estimate(
     write_pictures(folder, made.survey, boundary=made.boundary, loss=made.loss, note=note)
     progress("pictures drawn")
     write_json(folder / ESTIMATE, said)
-    files = [name for name in bundle_files(folder) if "/" not in name and name != PLAN]
+    inputs = read_index(folder / INPUTS)["files"]
+    files = written_files(folder, inputs)
     write_item(
         folder,
-        [name for name in files if not name.startswith("item")],
+        [name for name in files if "/" not in name and name not in {PLAN, ITEM}],
         boundary=made.boundary,
         period=made.period,
         survey=made.survey,
     )
-    write_manifest(
-        folder,
-        digest=made.digest,
-        parameters=said["parameters"],
-        scenes=_scene_list(plan, folder / INPUTS),
-    )
+    write_json(folder / MANIFEST, whole_manifest(plan, folder, made, inputs=inputs))
     progress(f"evidence complete: {said['digest']}")
     return said
+
+
+def whole_manifest(
+    plan: Mapping[str, Any], folder: Path, made: Recomputed, *, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the manifest of a bundle from what was computed: the list of everything in it.
+
+    Written last of all, it says that a bundle is complete; replay compares it.
+    """
+    return manifest_of(
+        folder,
+        written_files(folder, inputs),
+        digest=made.digest,
+        parameters=made.document["parameters"],
+        scenes=_scene_list(plan, inputs),
+    )
 
 
 def run_estimate(
@@ -269,9 +283,8 @@ def _provenance(plan: Mapping[str, Any], imagery: ScenePlan) -> dict[str, Any]:
     }
 
 
-def _scene_list(plan: Mapping[str, Any], inputs_dir: Path) -> list[dict[str, Any]]:
+def _scene_list(plan: Mapping[str, Any], files: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each scene with its archived files and their checksums, for the manifest."""
-    files = read_index(inputs_dir)["files"]
     by_item: dict[str, dict[str, Any]] = {}
     for name, entry in files.items():
         by_item.setdefault(entry["item_id"], {})[entry["role"]] = {

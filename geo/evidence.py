@@ -33,7 +33,7 @@ from geo.raster_io import pixel_digest, sha256_file, write_cog
 from geo.types import AGB_NODATA, NDVI_NODATA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,6 +50,7 @@ ESTIMATE = "estimate.json"
 PLAN = "plan.json"
 ITEM = "item.json"
 INPUTS = "inputs"
+_INPUT_FILES = ("index.json", "boundary.geojson", "project.json", "plots.csv")
 TIMESERIES = "timeseries.csv"
 TIMESERIES_HEADER = ("item_id", "date", "clear_share", "ndvi_mean", "ndvi_median")
 MAP_PICTURE = "map.png"
@@ -245,33 +246,44 @@ def _crs_code(survey: Survey) -> str | None:
     return f"EPSG:{crs.epsg}" if crs is not None and crs.epsg else None
 
 
-def write_manifest(
+def manifest_of(
     folder: Path,
+    files: Sequence[str],
     *,
     digest: Mapping[str, Any],
     parameters: Mapping[str, Any],
     scenes: Sequence[Mapping[str, Any]],
-) -> None:
-    """Write the list of everything in the bundle, last of all: it says that it is complete."""
-    write_json(
-        folder / MANIFEST,
-        {
-            "schema": EVIDENCE_SCHEMA,
-            "digest": digest["digest"],
-            "digest_parts": digest["parts"],
-            "parameters": dict(parameters),
-            "scenes": [dict(scene) for scene in scenes],
-            "files": {
-                name: {
-                    "sha256": sha256_file(folder / name),
-                    "bytes": (folder / name).stat().st_size,
-                }
-                for name in bundle_files(folder)
-            },
-            "versions": versions(),
-            "replay": REPLAY_SENTENCE,
+) -> dict[str, Any]:
+    """Say what a bundle is made of and its files; whoever computes anew gets the same."""
+    return {
+        "schema": EVIDENCE_SCHEMA,
+        "digest": digest["digest"],
+        "digest_parts": digest["parts"],
+        "parameters": dict(parameters),
+        "scenes": [dict(scene) for scene in scenes],
+        "files": {
+            name: {
+                "sha256": sha256_file(folder / name),
+                "bytes": (folder / name).stat().st_size,
+            }
+            for name in files
         },
-    )
+        "versions": versions(),
+        "replay": REPLAY_SENTENCE,
+    }
+
+
+def written_files(folder: Path, inputs: Iterable[str]) -> list[str]:
+    """Name the files of a bundle that we wrote, sorted: others that lie there are no evidence.
+
+    Parameters
+    ----------
+    inputs
+        Names of the archived rasters, as their index has them.
+    """
+    archived = (*inputs, *_INPUT_FILES)
+    ours = {*_TITLES, PLAN, ITEM, *(f"{INPUTS}/{name}" for name in archived)}
+    return [name for name in bundle_files(folder) if name in ours]
 
 
 def bundle_files(folder: Path) -> list[str]:
@@ -301,11 +313,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             problem=f"is no bundle of schema {EVIDENCE_SCHEMA}",
             fix="Give the folder that `amanar estimate --out` wrote.",
         )
+    if not isinstance(manifest.get("digest"), str) or not _are_files(manifest.get("files")):
+        raise BadInput(
+            what=f"evidence {folder}",
+            problem=f"has a {MANIFEST} without a digest or a list of files with their checksums",
+            fix="Take an untouched copy of the bundle.",
+        )
     return manifest
 
 
+def _are_files(said: object) -> bool:
+    return isinstance(said, dict) and all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("sha256"), str)
+        and type(entry.get("bytes")) is int
+        for entry in said.values()
+    )
+
+
 def check_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Compare every file with the manifest's SHA-256; one sentence for each difference."""
+    """Compare every file with the manifest's SHA-256 and size; one sentence a difference."""
     stated: Mapping[str, Mapping[str, Any]] = manifest["files"]
     there = set(bundle_files(folder))
     told = [f"{name} is missing." for name in sorted(set(stated) - there)]
@@ -315,6 +342,10 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         for name in sorted(there & set(stated))
         if sha256_file(folder / name) != stated[name]["sha256"]
     ]
+    for name in sorted(there & set(stated)):
+        size, said = (folder / name).stat().st_size, stated[name]["bytes"]
+        if size != said:
+            told.append(f"{name} has {size} bytes, {MANIFEST} states {said}.")
     return told
 
 

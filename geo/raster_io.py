@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.windows import Window
 
 from geo.errors import GeoError, SourceUnavailable
@@ -181,7 +182,7 @@ def _opened(href: str) -> Iterator[Any]:
     try:
         with (
             rasterio.Env(**_GDAL_OPTIONS),
-            rasterio.open(f"/vsicurl/{href}" if remote else href, driver="GTiff") as dataset,
+            _quietly(f"/vsicurl/{href}" if remote else href) as dataset,
         ):
             yield dataset
     except (RasterioError, OSError) as error:
@@ -189,6 +190,13 @@ def _opened(href: str) -> Iterator[Any]:
         if remote and isinstance(error, RasterioIOError) and not _is_gone(reason):
             raise SourceUnavailable(path=href, reason=reason) from error
         raise UnreadableRaster(path=_name(href), reason=f"cannot be read ({reason})") from error
+
+
+def _quietly(name: str) -> Any:
+    """Open without the library's warning of a missing CRS: every reader here looks for one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(name, driver="GTiff")
 
 
 def _is_gone(reason: str) -> bool:
@@ -271,8 +279,12 @@ def pixel_digest(path: str | Path) -> str:
     The bytes of the file (compression, tags, block order) do not enter.
     """
     with _opened(str(path)) as dataset:
+        values = dataset.read()
+        if dataset.crs is None:
+            reason = "has no coordinate reference system"
+            raise UnreadableRaster(path=_name(str(path)), reason=reason)
         geobox = GeoBox(dataset.shape, dataset.transform, dataset.crs)
-        return array_digest(dataset.read(), geobox=geobox, nodata=dataset.nodata)
+        return array_digest(values, geobox=geobox, nodata=dataset.nodata)
 
 
 def nodata_within(nodata: int | None, dtype: np.dtype[Any]) -> int | None:

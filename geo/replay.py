@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from shapely.errors import ShapelyError
 
 from geo.digest import differences
 from geo.document import UNDIGESTED
 from geo.errors import BadInput, GeoError, SourceUnavailable
-from geo.estimate import recompute
+from geo.estimate import recompute, whole_manifest
 from geo.evidence import (
     ESTIMATE,
     INPUTS,
+    MANIFEST,
     PLAN,
     REPLAY_SENTENCE,
     TIMESERIES,
@@ -37,7 +39,7 @@ from geo.load import archive, read_index, verify_inputs
 from geo.measure import input_roles
 from geo.planning import ScenePlan
 from geo.raster_io import UnreadableRaster, read_bands, read_header
-from geo.stac import folder_of
+from geo.stac import folder_of, open_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +51,19 @@ _SAID: dict[Source, str] = {
     "re-fetched": "Recomputed from pixels fetched anew from the source.",
     "source-gone": "The source no longer has all pixels; recomputed from the archived ones.",
 }
+
+
+_BROKEN = (
+    GeoError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    ShapelyError,
+)
+"""What a changed plan or index may raise, here and in the libraries that are given its values."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +114,13 @@ def replay(
     Raises
     ------
     BadInput
-        Where the folder is no complete bundle.
+        Where the folder is no complete bundle, or no catalog is where `catalog` says.
     """
     folder = Path(bundle_dir)
     manifest = read_manifest(folder)
     told = check_files(folder, manifest)
     plan, stated = _read(folder / PLAN), _read(folder / ESTIMATE)
+    index = read_index(folder / INPUTS)["files"]
     told += verify_inputs(folder / INPUTS)
     progress(f"{len(manifest['files'])} files checked")
     with tempfile.TemporaryDirectory(prefix="amanar-replay-") as scratch:
@@ -114,8 +130,9 @@ def replay(
         out = Path(scratch) / "out"
         try:
             made = recompute(plan, inputs, out_dir=out, progress=progress)
-        except (GeoError, KeyError, TypeError, ValueError) as error:
-            told.append(f"The estimate cannot be recomputed: {error}")
+            right = whole_manifest(plan, folder, made, inputs=index)
+        except _BROKEN as error:
+            told.append(f"The estimate cannot be recomputed: {_reason(error)}")
             return Replay(source, tuple(told), None, gone)
         told += _compare_rasters(folder, out)
         told += _compare_tables(folder / TIMESERIES, out / TIMESERIES)
@@ -125,6 +142,7 @@ def replay(
             f"manifest.json states the digest {manifest['digest']}, "
             f"{made.digest['digest']} was computed."
         )
+    told += _compare_manifests(manifest, right)
     return Replay(source, tuple(told), made.digest["digest"], gone)
 
 
@@ -139,11 +157,12 @@ def _inputs(
     archived = folder / INPUTS
     if catalog is None:
         return "from-archive", archived, ()
-    imagery = ScenePlan.from_json(plan["imagery"])
+    imagery = _imagery(plan, folder)
     fetched = scratch / INPUTS
     known = {entry["item_id"] for entry in read_index(archived)["files"].values()}
     scenes = [scene for scene in imagery.scenes if scene.item_id in known]
     try:
+        open_catalog(catalog)
         refused = archive(
             scenes,
             fetched,
@@ -228,6 +247,32 @@ def _compare_documents(stated: Mapping[str, Any], computed: Mapping[str, Any]) -
     right = {key: computed[key] for key in kept if key in computed}
     for told in differences(left, right):
         yield f"{ESTIMATE} {told}."
+
+
+def _compare_manifests(stated: Mapping[str, Any], computed: Mapping[str, Any]) -> Iterator[str]:
+    """Compare the manifests but for the versions, and for files and digest, compared before."""
+    apart = {"versions", "files", "digest"}
+    left = {key: value for key, value in stated.items() if key not in apart}
+    right = {key: value for key, value in computed.items() if key not in apart}
+    for told in differences(left, right):
+        yield f"{MANIFEST} {told}."
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words of what kind a fault is, where it is none of our sentences."""
+    said = " ".join(str(error).split())[:200]
+    return said if isinstance(error, GeoError) else f"{type(error).__name__}: {said}"
+
+
+def _imagery(plan: Mapping[str, Any], folder: Path) -> ScenePlan:
+    try:
+        return ScenePlan.from_json(plan["imagery"])
+    except _BROKEN as error:
+        raise BadInput(
+            what=f"evidence {folder / PLAN}",
+            problem=f"names no imagery that can be read ({_reason(error)})",
+            fix="Take an untouched copy of the bundle.",
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -223,3 +223,13 @@ def test_a_folder_with_other_files_is_not_written_into(copy: Path, tmp_path: Pat
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(BadInput, match=r"holds files and no plan\.json"):
         archive_inputs(plan, tmp_path / "mine", progress=quiet)
+
+
+def test_what_others_put_there_does_not_join_the_manifest(
+    copy: Path, request_for: Callable[..., EstimateRequest]
+) -> None:
+    before = sha256(copy / "manifest.json")
+    (copy / "letter.txt").write_text("dear")
+    (copy / "inputs" / "letter.txt").write_text("dear")
+    run_estimate(request_for(), copy, progress=quiet)
+    assert sha256(copy / "manifest.json") == before

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from geo.errors import BadInput
 from geo.evidence import REPLAY_SENTENCE, bundle_files
 from geo.raster_io import pixel_digest, sha256_file
 from geo.replay import Replay, replay
+from tests.geo.serving import files_of, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +209,9 @@ def test_with_the_catalog_a_forged_input_is_named_to_the_pixel(brief_copy: Path)
 def test_a_source_that_is_gone_is_said_and_the_archive_speaks(
     brief: Bundle, tmp_path: Path
 ) -> None:
-    found = replay(brief.folder, catalog=str(tmp_path / "gone" / "catalog.json"))
+    emptied = tmp_path / "catalog.json"
+    emptied.write_text(json.dumps({"type": "Catalog", "id": "emptied", "links": []}))
+    found = replay(brief.folder, catalog=str(emptied))
     assert (found.source, found.differences) == ("source-gone", ())
     assert len(found.notes) == 15
     assert "no longer has all pixels" in found.sentence
@@ -218,6 +222,96 @@ def test_a_folder_that_is_no_bundle_is_bad_input(brief_copy: Path, name: str) ->
     (brief_copy / name).write_text("{", encoding="utf-8")
     with pytest.raises(BadInput, match="evidence"):
         replay(brief_copy)
+
+
+def test_a_catalog_that_is_not_there_is_bad_input(brief: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"nowhere\.json: cannot be read"):
+        replay(brief.folder, catalog=str(tmp_path / "nowhere.json"))
+    with served(files_of(tmp_path)) as address, pytest.raises(BadInput, match="404"):
+        replay(brief.folder, catalog=f"{address}/catalog.json")
+
+
+def test_a_silent_server_is_a_source_that_is_gone(brief: Bundle, tmp_path: Path) -> None:
+    with served(files_of(tmp_path, failing="catalog")) as address:
+        found = replay(brief.folder, catalog=f"{address}/catalog.json")
+    assert (found.source, found.differences) == ("source-gone", ())
+
+
+MANIFEST_EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "seed": (lambda said: said["parameters"].update(seed=7), "$.parameters.seed is 7, 0"),
+    "parts": (lambda said: said["digest_parts"].update(inputs="0"), "$.digest_parts.inputs is"),
+    "bytes": (lambda said: said["files"]["map.png"].update(bytes=1), "manifest.json states 1."),
+    "witnesses": (lambda said: said["scenes"][0]["witnesses"].pop(), "$.scenes[0].witnesses"),
+    "pixels": (
+        lambda said: said["scenes"][2]["assets"]["red"].update(pixels_sha256="0"),
+        "$.scenes[2].assets.red.pixels_sha256 is",
+    ),
+    "sentence": (lambda said: said.update(replay="It is right."), "$.replay is"),
+}
+
+
+@pytest.mark.parametrize("name", MANIFEST_EDITS)
+def test_whatever_is_changed_in_the_manifest_is_named(brief_copy: Path, name: str) -> None:
+    edit, words = MANIFEST_EDITS[name]
+    change_json(brief_copy / "manifest.json", edit)
+    found = replay(brief_copy)
+    assert len(found.differences) == 1
+    assert words in told(found)
+
+
+def test_other_versions_are_no_difference(brief_copy: Path) -> None:
+    change_json(brief_copy / "manifest.json", lambda said: said["versions"].update(numpy="1"))
+    assert replay(brief_copy).identical
+
+
+BROKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "no files": ("manifest.json", lambda said: said.pop("files")),
+    "no digest": ("manifest.json", lambda said: said.pop("digest")),
+    "files a list": ("manifest.json", lambda said: said.update(files=[])),
+    "a file a text": ("manifest.json", lambda said: said["files"].update({"map.png": "x"})),
+    "a checksum a number": (
+        "manifest.json",
+        lambda said: said["files"].update({"map.png": {"sha256": 1, "bytes": 1}}),
+    ),
+    "index without files": ("inputs/index.json", lambda said: said.update(files=[])),
+    "an entry a text": (
+        "inputs/index.json",
+        lambda said: said["files"].update(dict.fromkeys(said["files"], "x")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_list_is_bad_input(brief_copy: Path, name: str) -> None:
+    file, edit = BROKEN[name]
+    change_json(brief_copy / file, edit)
+    with pytest.raises(BadInput):
+        replay(brief_copy)
+
+
+PLAN_EDITS: dict[str, Callable[[Any], Any]] = {
+    "a boundary of type Foo": lambda said: said["boundary"]["geometry"].update(type="Foo"),
+    "a boundary that is none": lambda said: said.update(boundary=None),
+    "a grid elsewhere": lambda said: said["imagery"]["grid"].update(crs="EPSG:0"),
+    "no scenes": lambda said: said["imagery"].update(scenes={}),
+    "a transform of one number": lambda said: said["imagery"]["grid"].update(transform=[0]),
+}
+
+
+@pytest.mark.parametrize("name", PLAN_EDITS)
+def test_a_broken_plan_is_said_to_be_one(brief_copy: Path, name: str) -> None:
+    change_json(brief_copy / "plan.json", PLAN_EDITS[name])
+    assert "The estimate cannot be recomputed: " in told(replay(brief_copy))
+
+
+def test_a_truncated_raster_prints_no_warning(
+    brief_copy: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = brief_copy / "looks.tif"
+    for length in (600, 400, 300):
+        path.write_bytes(path.read_bytes()[:length])
+        replay(brief_copy)
+    assert not [w for w in recwarn if issubclass(w.category, NotGeoreferencedWarning)]
 
 
 def test_an_empty_folder_is_bad_input(tmp_path: Path) -> None:
