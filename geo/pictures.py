@@ -1,6 +1,7 @@
 """Two pictures for people: the area at both ends, and its NDVI through time.
 
 Imports grid, types; matplotlib without its global state. Order: the map, the time series, parts.
+Text of a user's is drawn as it is written (parse_math=False): a `$` in it is no formula.
 Pictures show numbers that stand elsewhere; none is taken from them. Same input, same bytes on
 one version of matplotlib; their bytes never enter the digest.
 """
@@ -106,9 +107,13 @@ def draw_map(
         _loss_outline(axes[-1], lost[::step, ::step], grid)
         _legend(figure, lost=bool(lost.any()))
         figure.suptitle(
-            f"{boundary.name}  {boundary.area_ha:,.2f} ha", fontsize=12, x=0.01, ha="left"
+            f"{boundary.name}  {boundary.area_ha:,.2f} ha",
+            fontsize=12,
+            x=0.01,
+            ha="left",
+            parse_math=False,
         )
-        figure.supxlabel(note, fontsize=8, x=0.01, ha="left", color="#444444")
+        figure.supxlabel(note, fontsize=8, x=0.01, ha="left", color="#444444", parse_math=False)
         _save(figure, path)
 
 
@@ -149,14 +154,14 @@ def draw_series(
             edgecolors=OUTLINE, linewidths=0.5, zorder=3,
         )  # fmt: skip
         axis.set_ylabel("NDVI, mean of the clear pixels (unit 1)")
-        axis.set_title(f"{name}: NDVI through time", fontsize=12, loc="left")
+        axis.set_title(f"{name}: NDVI through time", fontsize=12, loc="left", parse_math=False)
         axis.grid(visible=True, axis="y", color="#e0e0e0", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
         _date_axis(axis)
         unseen = len(rows) - len(seen)
         _series_legend(axis, unseen)
-        figure.supxlabel(note, fontsize=8, x=0.01, ha="left", color="#444444")
+        figure.supxlabel(note, fontsize=8, x=0.01, ha="left", color="#444444", parse_math=False)
         _save(figure, path)
 
 
