@@ -153,13 +153,13 @@ def finish_estimate(
         period=made.period,
         survey=made.survey,
     )
-    write_json(folder / MANIFEST, whole_manifest(plan, folder, made, inputs=inputs))
+    write_json(folder / MANIFEST, whole_manifest(plan, folder, made=made, inputs=inputs))
     progress(f"evidence complete: {said['digest']}")
     return said
 
 
 def whole_manifest(
-    plan: Mapping[str, Any], folder: Path, made: Recomputed, *, inputs: Mapping[str, Any]
+    plan: Mapping[str, Any], folder: Path, *, made: Recomputed, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Give the manifest of a bundle from what was computed: the list of everything in it.
 

@@ -130,7 +130,7 @@ def replay(
         out = Path(scratch) / "out"
         try:
             made = recompute(plan, inputs, out_dir=out, progress=progress)
-            right = whole_manifest(plan, folder, made, inputs=index)
+            right = whole_manifest(plan, folder, made=made, inputs=index)
         except _BROKEN as error:
             told.append(f"The estimate cannot be recomputed: {_reason(error)}")
             return Replay(source, tuple(told), None, gone)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import amanar
+from flows.monitor_area import code_version
 from geo.errors import BadInput
-from geo.estimate import plan_estimate, run_estimate
+from geo.estimate import plan_estimate
+from geo.evidence import code_sha256
 from geo.request import EstimateRequest
 
 if TYPE_CHECKING:
@@ -68,12 +71,11 @@ def test_it_is_named(
         plan_estimate(request_for(**changes))
 
 
-def test_the_difference_estimator_without_a_card_is_refused(
-    tmp_path: Path, request_for: Callable[..., EstimateRequest]
+def test_the_difference_estimator_without_a_card_is_refused_before_any_pixel(
+    request_for: Callable[..., EstimateRequest],
 ) -> None:
-    asked = request_for(project={"estimator": "difference"})
     with pytest.raises(BadInput, match="difference needs a biomass map"):
-        run_estimate(asked, tmp_path, progress=lambda _: None)
+        plan_estimate(request_for(project={"estimator": "difference"}))
 
 
 def test_the_command_is_the_one_that_asks_for_the_same() -> None:
@@ -96,3 +98,19 @@ def test_the_command_is_the_one_that_asks_for_the_same() -> None:
 def test_the_name_is_made_of_boundary_and_period() -> None:
     asked = EstimateRequest("x/areas.gpkg#A-1", "c", "c", start="2016-01-01", end="2017-12-31")
     assert asked.name == "A-1_2016-01-01_2017-12-31"
+
+
+@pytest.mark.parametrize("out", ["made", "made/up/.."])
+def test_the_document_is_not_written_among_the_evidence(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--boundary", "b", "--catalog", "c", "--collection", "c", "--start", "s", "--end", "e"]
+    said = tmp_path / "made" / "said.json"
+    ended = amanar.run(["estimate", *given, "--out", str(tmp_path / out), "--json", str(said)])
+    assert ended == 2
+    assert "lies below the evidence of --out" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+def test_artefacts_follow_the_code_and_the_tables() -> None:
+    assert code_version() == code_sha256()
