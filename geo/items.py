@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -50,6 +50,11 @@ class AssetRecord:
     bands: tuple[BandRecord, ...]
 
 
+MAX_SENSING = timedelta(days=5)
+"""An item with a longer interval and no single time is a composite of many dates. Our choice:
+some catalogs give one acquisition its sensing start and end; composites cover weeks or years."""
+
+
 @dataclass(frozen=True)
 class ItemRecord:
     """One acquisition (or composite) as its STAC item describes it."""
@@ -80,6 +85,14 @@ class ItemRecord:
     """Asset keys whose address cannot be used here, with the reason."""
     tier: str | None
     """Landsat collection category: T1, T2 or RT."""
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether it states an interval longer than one overpass and its processing take."""
+        if self.interval is None:
+            return False
+        first, last = map(datetime.fromisoformat, self.interval)
+        return last - first > MAX_SENSING
 
     def asset(self, key: str) -> AssetRecord | None:
         """Give the asset of this key, or None."""

@@ -82,7 +82,7 @@ def fits(card: SensorCard, item: ItemRecord) -> bool:
     rule = card.recognise
     if rule is None or rule.mission not in item.mission:
         return False
-    if rule.interval != (item.interval is not None):
+    if rule.interval != item.is_composite:
         return False
     found = [find_band(item, card.bands[role]) for role in ("red", "nir")]
     if any(band is None for band in found):
@@ -158,8 +158,8 @@ def _derive(item: ItemRecord) -> SensorCard | None:
         mask=_derived_mask(item),
         source=f"STAC metadata of item {item.item_id}",
         scale_from="item",
-        season=_WHOLE_YEAR if item.interval is not None else None,
-        composite=item.interval is not None,
+        season=_WHOLE_YEAR if item.is_composite else None,
+        composite=item.is_composite,
         scale_inferred=red.data_type == "uint8",
         derived=True,
     )

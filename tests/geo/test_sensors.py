@@ -147,6 +147,17 @@ class TestRecognition:
     def test_sentinel_with_earth_search_names(self) -> None:
         assert chosen(item({"red": U16, "nir": U16, "scl": {}}, S2)).id == "sentinel-2-l2a"
 
+    @pytest.mark.parametrize("end", ["2020-07-01T10:00:20Z", "2020-07-06T10:00:00Z"])
+    def test_sentinel_with_sensing_start_and_end_is_one_acquisition(self, end: str) -> None:
+        times = {"start_datetime": "2020-07-01T10:00:00Z", "end_datetime": end}
+        found = chosen(item({"B04": {}, "B08": {}, "SCL": {}}, {**S2, **times}, day=None))
+        assert (found.id, found.composite) == ("sentinel-2-l2a", False)
+
+    def test_sentinel_over_more_than_five_days_is_a_composite(self) -> None:
+        times = {"start_datetime": "2020-07-01T10:00:00Z", "end_datetime": "2020-07-06T10:00:01Z"}
+        with pytest.raises(BadInput, match=r"--sensor CARD\.json"):
+            chosen(item({"B04": {}, "B08": {}, "SCL": {}}, {**S2, **times}, day=None))
+
     def test_sentinel_without_its_scene_classification_is_not_level_2a(self) -> None:
         with pytest.raises(BadInput, match=r"--sensor CARD\.json"):
             chosen(item({"B04": U16, "B08": U16}, S2))
