@@ -102,6 +102,8 @@ def root_shoot(
                 problem=f"{stated:g} is outside {low:g} to {high:g}",
                 fix='Correct it, or state {"value", "source", "justification"}.',
             )
+        if zone is not None and tier1(zone) is None:
+            _zone_row(zone, fix="leave it out: root_shoot is stated")
         source = stated_source or "stated in the project file without a source"
         return RootShoot(stated, source, zone)
     if zone is None:
@@ -231,17 +233,7 @@ def one_plus_error(relative_half_width: float, ratio: float) -> float:
 
 
 def _zone_root_shoot(zone: str, stocks_t_per_ha: Sequence[float]) -> RootShoot:
-    table = _table("root_shoot.json")
-    wanted = norm_zone(zone)
-    row = next((row for row in table["rows"] if _is_row(row, wanted)), None)
-    if row is None:
-        keys = [_key(row) for row in table["rows"]]
-        near = [key for key in keys if key.split("/")[0] == wanted.split("/")[0]] or keys
-        raise BadInput(
-            what="--zone",
-            problem=f"{zone!r} has no row in Table 4.4",
-            fix=f"Take one of {', '.join(near)}, or state root_shoot with its source.",
-        )
+    row = _zone_row(zone, fix="state root_shoot with its source")
     cells = _touched(row["classes"], stocks_t_per_ha)
     blocked = [cell for cell in cells if BLOCKED_FLAGS & set(cell["flags"])]
     if blocked or not cells:
@@ -253,7 +245,23 @@ def _zone_root_shoot(zone: str, stocks_t_per_ha: Sequence[float]) -> RootShoot:
         )
     flags = sorted({flag for cell in cells for flag in cell["flags"]})
     value = min(min(cell["value"], cell.get("other_copy", cell["value"])) for cell in cells)
-    return RootShoot(value, f"{table['source']}, row {_key(row)}", wanted, flags=tuple(flags))
+    source = f"{_table('root_shoot.json')['source']}, row {_key(row)}"
+    return RootShoot(value, source, norm_zone(zone), flags=tuple(flags))
+
+
+def _zone_row(zone: str, *, fix: str) -> Any:
+    """Find the row of a zone, or refuse it with the rows of its land."""
+    rows, wanted = _table("root_shoot.json")["rows"], norm_zone(zone)
+    row = next((row for row in rows if _is_row(row, wanted)), None)
+    if row is None:
+        keys = [_key(row) for row in rows]
+        near = [key for key in keys if key.split("/")[0] == wanted.split("/")[0]] or keys
+        raise BadInput(
+            what="--zone",
+            problem=f"{zone!r} has no row in Table 4.4",
+            fix=f"Take one of {', '.join(near)}, or {fix}.",
+        )
+    return row
 
 
 def _touched(cells: Sequence[Mapping[str, Any]], stocks: Sequence[float]) -> list[Any]:

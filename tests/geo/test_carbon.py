@@ -78,6 +78,13 @@ class TestRootShoot:
         assert "temperate-continental/europe/natural/quercus" in str(caught.value)
         assert "tropical" not in str(caught.value)
 
+    def test_an_unknown_zone_is_refused_beside_a_stated_ratio_too(self) -> None:
+        with pytest.raises(BadInput, match=r"natural/quercus, .*or leave it out"):
+            root_shoot(stated=0.3, zone="temperate-mountain/europe/wild")
+
+    def test_a_zone_that_only_the_growth_table_knows_stands_beside_a_stated_ratio(self) -> None:
+        assert root_shoot(stated=0.3, zone="temperate-mountain/europe/natural").value == 0.3
+
     def test_nonsense_lists_all(self) -> None:
         with pytest.raises(BadInput, match="boreal/any/any"):
             root_shoot(zone="moon")
