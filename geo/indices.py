@@ -274,14 +274,14 @@ def _combine(
     return total
 
 
-def count_not_positive(
+def find_not_positive(
     inputs: xr.Dataset, clear: xr.DataArray, *, scenes: Sequence[Scene], missing: int
 ) -> xr.DataArray:
-    """Count, for each date, the clear pixels whose red or nir reflectance is not above 0.
+    """Find the clear pixels whose red or nir reflectance is not above 0.
 
     Returns
     -------
-    int64, dim (time), lazy. Such pixels are masked from NDVI, never turned into 0.
+    bool, dims as `clear`, lazy. Such pixels are masked from NDVI, never turned into 0.
     """
     limits = [_scene_coefficients(NDVI, scene) for scene in scenes]
     bad = xr.zeros_like(clear)
@@ -291,5 +291,4 @@ def count_not_positive(
         )
         layer = inputs[role]
         bad = bad | ((layer < lowest) & (layer != missing))
-    counts: xr.DataArray = (bad & clear).sum(dim=("y", "x"), dtype=np.int64)
-    return counts.rename("not_positive")
+    return (bad & clear).rename("not_positive")

@@ -14,7 +14,7 @@ from geo.composite import seasonal_looks, seasonal_median
 from geo.grid import pixel_size_m
 from geo.indices import (
     NDVI,
-    count_not_positive,
+    find_not_positive,
     formulas,
     index_series,
     unavailable_because,
@@ -55,7 +55,7 @@ class Measurement:
     looks_known: bool
     """False for a card of composites: how many dates are behind a value is unknown."""
     not_positive: xr.DataArray
-    """Lazy; int64, dim (time): clear pixels of the grid masked for reflectance <= 0."""
+    """Lazy; bool, dims (time, y, x): clear pixels of the grid masked for reflectance <= 0."""
 
 
 def input_roles() -> tuple[str, ...]:
@@ -140,5 +140,5 @@ def measure(
         scenes=kept,
         refused=refused,
         looks_known=not card.composite,
-        not_positive=count_not_positive(inputs, clear, scenes=kept, missing=MISSING_DN),
+        not_positive=find_not_positive(inputs, clear, scenes=kept, missing=MISSING_DN),
     )

@@ -94,7 +94,7 @@ class Survey:
     missing: tuple[float, float]
     """Share of the area without NDVI in the first and in the last season."""
     not_positive: int
-    """Clear looks masked because a reflectance was not above 0, over all dates."""
+    """Clear looks masked because a reflectance was not above 0: inside the area, over all dates."""
 
     @property
     def ends(self) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -119,8 +119,8 @@ def take_survey(
     Arrays on the measurement's grid, means and shares over the area. The same for any chunks
     and any scheduler: blocks are only put side by side, sums are correctly rounded.
     """
-    composites, series, not_positive = _computed(measurement, progress)
     weight = zonal.weights(boundary, measurement.grid)
+    composites, series, not_positive = _computed(measurement, weight > 0, progress=progress)
     first, last = composites[NDVI][0], composites[NDVI][-1]
     return Survey(
         grid=measurement.grid,
@@ -157,7 +157,7 @@ def end_means(
 
 
 def _computed(
-    measurement: Measurement, progress: Callable[[str], None]
+    measurement: Measurement, inside: NDArray[np.bool_], *, progress: Callable[[str], None]
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.int16], int]:
     lazy = {str(name): array.data for name, array in measurement.composites.data_vars.items()}
     lazy["series"] = measurement.series.data
@@ -166,7 +166,7 @@ def _computed(
     edges = [np.cumsum([0, *sizes]) for sizes in chunks]
     blocks = list(itertools.product(*(range(len(sizes)) for sizes in chunks)))
     at_once = _blocks_at_once(lazy, chunks)
-    masked = measurement.not_positive.data.sum()
+    masked = (measurement.not_positive.data & inside).sum()
     counted: list[Any] = []
     for at in range(0, len(blocks), at_once):
         batch = blocks[at : at + at_once]

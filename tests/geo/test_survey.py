@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ from tests.geo.landscape import boundary_on, four_summers, quiet, ten_metre_grid
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from geo.measure import Measurement
+    from geo.types import Boundary
+
 
 def test_means_use_only_pixels_known_at_both_ends() -> None:
     """Column 0 is missing at the end: over all pixels the start would be 5000, not 6000."""
@@ -35,7 +39,7 @@ def test_means_of_nothing_are_unknown() -> None:
     assert end_means(nothing, nothing, weight=np.ones((1, 2))) is None
 
 
-def survey(folder: Path, *, chunk: int | None = None) -> Survey:
+def measured_toy(folder: Path, *, chunk: int | None = None) -> tuple[Measurement, Boundary]:
     area = boundary_on(ten_metre_grid())
     plan = plan_scenes(
         str(write_catalog(folder / "catalog", four_summers())),
@@ -61,7 +65,22 @@ def survey(folder: Path, *, chunk: int | None = None) -> Survey:
         card=plan.card,
         chunk=chunk,
     )
+    return measured, area
+
+
+def survey(folder: Path, *, chunk: int | None = None) -> Survey:
+    measured, area = measured_toy(folder, chunk=chunk)
     return take_survey(measured, area, progress=quiet)
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_dark_looks_outside_the_area_are_not_counted(tmp_path: Path, chunk: int | None) -> None:
+    """Every look of the grid is taken as dark: only those of the area's pixels count."""
+    measured, area = measured_toy(tmp_path, chunk=chunk)
+    dark = replace(measured, not_positive=measured.not_positive | True)
+    found = take_survey(dark, area, progress=quiet)
+    assert 0 < np.count_nonzero(found.weight) < found.weight.size
+    assert found.not_positive == 16 * np.count_nonzero(found.weight)
 
 
 def test_each_row_is_its_date_of_the_series_over_the_area(tmp_path: Path) -> None:
