@@ -17,6 +17,8 @@ has_database() {
 
 has_venv() { "$(scripts/python.sh)" -c 'import ensurepip' 2>/dev/null; }
 
+has_libatomic() { ls /usr/lib/*/libatomic.so.1 /usr/lib/libatomic.so.1 >/dev/null 2>&1 || ldconfig -p 2>/dev/null | grep -q libatomic.so.1; }
+
 missing=""
 reasons=""
 for purpose in "$@"; do
@@ -42,6 +44,10 @@ for purpose in "$@"; do
         command -v chromium >/dev/null || {
             missing="$missing chromium"
             reasons="$reasons, Chromium to try the pages in a real browser"
+        }
+        has_libatomic || {
+            missing="$missing libatomic1"
+            reasons="$reasons, libatomic1 for the program that drives the browser"
         }
         ;;
     *) stop "packages.sh knows python, database, test-database and browser, not $purpose." ;;
