@@ -27,7 +27,7 @@ from geo.plots import read_plots
 from geo.project import ProjectFile, read_project
 from geo.request import EstimateRequest, check_request
 from geo.stac import place_of
-from geo.stocks import choose_ratio, refuse_estimator, sort_plots
+from geo.stocks import choose_ratio, refuse_estimator, refuse_without_card, sort_plots
 from geo.types import Boundary, Period
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def make_plan(request: EstimateRequest, *, progress: Callable[[str], None]) -> d
             project_file=project,
             period=crediting,
         )
+        refuse_without_card(sample, project)
         progress(f"plots: {len(sample.ends.start)} at the start, {len(sample.ends.end)} at the end")
     _check_ratios(project, zone)
     imagery = plan_scenes(

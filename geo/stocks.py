@@ -102,6 +102,22 @@ def sort_plots(
     return Sample(len(plots), tuple(outside), ends, weights)
 
 
+def refuse_without_card(sample: Sample, project_file: ProjectFile) -> None:
+    """Refuse the difference estimator where no card is given and too few plots stand at t0."""
+    few = len(sample.ends.start) < biomass.MIN_FIT_PLOTS
+    if project_file.estimator == "difference" and project_file.model_card is None and few:
+        raise _no_card()
+
+
+def _no_card() -> BadInput:
+    return BadInput(
+        what="estimator",
+        problem="difference needs a biomass map, and no card was given or could be fitted",
+        fix=f"Name model_card, give {biomass.MIN_FIT_PLOTS} plots or more whose biomass rises with "
+        "NDVI, or take mean.",
+    )
+
+
 def _stratum_areas(
     project_file: ProjectFile, boundary: Boundary, plots: Sequence[Plot]
 ) -> dict[str, float] | None:
@@ -161,12 +177,7 @@ def draw_up(
     efficiency = None
     if project_file.estimator == "difference" and stock.change is not None:
         if biomass_map is None:
-            raise BadInput(
-                what="estimator",
-                problem="difference needs a biomass map, and no card was given or could be fitted",
-                fix=f"Name model_card, give {biomass.MIN_FIT_PLOTS} plots or more whose biomass "
-                "rises with NDVI, or take mean.",
-            )
+            raise _no_card()
         stock, efficiency = _assisted(stock, biomass_map)
     ratios = _ratios(stock, project_file, zone, sample.weights)
     return Stocks(stock, _tco2e(stock, ratios, sample, permanent, boundary), ratios, efficiency)
