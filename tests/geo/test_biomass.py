@@ -16,12 +16,11 @@ from geo.biomass import (
     NEGATIVE,
     SATURATED,
     CardUnusable,
-    agb_t_per_ha,
     count_flags,
     fit_card,
     predict,
 )
-from geo.project import ModelCard
+from geo.project import ModelCard, agb_t_per_ha
 from geo.types import AGB_NODATA, NDVI_NODATA
 
 
